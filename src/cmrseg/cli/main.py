@@ -1,0 +1,37 @@
+"""The `cmrseg` command. Each sub-command is one thin file beside this one and imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cmrseg import __version__
+
+app = typer.Typer(
+    name="cmrseg",
+    help="From a cardiac MR study to numbers a cardiologist reads. Research use; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"cmrseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """From a cardiac MR study to numbers a cardiologist reads. Research use; not a medical device."""
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    app()

@@ -1,0 +1,127 @@
+"""Named label schemes. Every data set's numbers map to names here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg.errors import InputRefused
+
+CANONICAL_NAMES = (
+    "background",
+    "rv_cavity",
+    "lv_myocardium",
+    "lv_cavity",
+    "scar",
+    "no_reflow",
+    "oedema",
+)
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """Which number stands for which structure in a label array.
+
+    Papillary muscles belong to the cavity (ACDC's convention). In schemes with scar, `lv_myocardium` is the remote
+    muscle only; `whole_myocardium_names` is the union that makes the whole muscle.
+    """
+
+    name: str
+    numbers: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        unknown = set(self.numbers) - set(CANONICAL_NAMES)
+        if unknown:
+            raise ValueError(f"not canonical label names: {sorted(unknown)}")
+        if self.numbers.get("background") != 0:
+            raise ValueError("background must be 0")
+        if len(set(self.numbers.values())) != len(self.numbers):
+            raise ValueError("two names share a number")
+        object.__setattr__(self, "numbers", MappingProxyType(dict(self.numbers)))
+
+    def __getitem__(self, name: str) -> int:
+        """Number of a structure; KeyError when the scheme does not hold it."""
+        return self.numbers[name]
+
+    @property
+    def foreground_names(self) -> tuple[str, ...]:
+        """Names other than background, in order of their numbers."""
+        return tuple(sorted((n for n in self.numbers if n != "background"), key=self.numbers.__getitem__))
+
+    @property
+    def whole_myocardium_names(self) -> tuple[str, ...]:
+        """The names whose union is the whole LV muscle."""
+        return tuple(n for n in ("lv_myocardium", "scar", "no_reflow", "oedema") if n in self.numbers)
+
+    def mask(self, labels: NDArray[np.integer], *names: str) -> NDArray[np.bool_]:
+        """Boolean mask of the union of the named structures, same shape as `labels`."""
+        return np.isin(labels, [self.numbers[n] for n in names])
+
+    def whole_myocardium(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Boolean mask of the whole LV muscle, scar and oedema included."""
+        return self.mask(labels, *self.whole_myocardium_names)
+
+
+#: Cine, as ACDC writes it; also what cmrseg holds in memory and writes for every cine segmentation.
+CINE = LabelScheme("cine", {"background": 0, "rv_cavity": 1, "lv_myocardium": 2, "lv_cavity": 3})
+#: M&Ms and M&Ms-2: left and right are the reverse of ACDC.
+MNMS = LabelScheme("mnms", {"background": 0, "lv_cavity": 1, "lv_myocardium": 2, "rv_cavity": 3})
+#: LGE, as EMIDEC writes it; also what cmrseg writes for every LGE segmentation.
+LGE = LabelScheme("lge", {"background": 0, "lv_cavity": 1, "lv_myocardium": 2, "scar": 3, "no_reflow": 4})
+#: MyoPS 2020 ground truth.
+MYOPS = LabelScheme(
+    "myops",
+    {"background": 0, "lv_myocardium": 200, "lv_cavity": 500, "rv_cavity": 600, "oedema": 1220, "scar": 2221},
+)
+
+SCHEMES: Mapping[str, LabelScheme] = MappingProxyType({s.name: s for s in (CINE, MNMS, LGE, MYOPS)})
+
+
+def convert(
+    labels: NDArray[np.number],
+    source: LabelScheme,
+    target: LabelScheme,
+    merge: Mapping[str, str] | None = None,
+) -> NDArray[np.uint8]:
+    """Renumber a label array from one scheme to another.
+
+    Args:
+        labels: any shape; values of `source` only (floats are accepted if they are whole numbers).
+        source: scheme the values are in.
+        target: scheme to return; every name present in `labels` must exist in it, or be merged into one that does.
+        merge: names to turn into other names first, e.g. ``{"oedema": "lv_myocardium"}``.
+
+    Returns:
+        uint8 array of the same shape. Empty input gives an empty array.
+
+    Raises:
+        InputRefused: code `labels`, when a value is not in `source` or a present name has no place in `target`.
+    """
+    values = np.asarray(labels)
+    merge = merge or {}
+    result = np.zeros(values.shape, np.uint8)
+    known = np.zeros(values.shape, bool)
+    for name, number in source.numbers.items():
+        here = values == number
+        known |= here
+        goal = merge.get(name, name)
+        if goal in target.numbers:
+            result[here] = target[goal]
+        elif here.any():
+            raise InputRefused(
+                "labels",
+                f"The masks hold {name}, which the scheme {target.name!r} cannot express.",
+                f"Give masks with {', '.join(target.foreground_names)} only.",
+            )
+    if not known.all():
+        strange = np.unique(values[~known])[:5].tolist()
+        raise InputRefused(
+            "labels",
+            f"The masks hold values that the scheme {source.name!r} does not know: {strange}.",
+            f"Its values are {dict(source.numbers)}; name another scheme if the masks use one.",
+        )
+    return result
