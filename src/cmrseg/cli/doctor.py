@@ -1,0 +1,177 @@
+"""`cmrseg doctor`: what is installed, what is missing, what this machine can do, whether the bundles are whole."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Annotated, Literal
+
+import typer
+
+from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED, print_json
+
+Status = Literal["ok", "optional", "missing", "damaged"]
+
+#: What each optional group of packages is for; `pip install 'cmrseg[GROUP]'` brings it.
+EXTRAS = {
+    "train": "training networks and exporting bundles",
+    "openvino": "faster segmentation on Intel and AMD processors",
+    "jpeg": "DICOM images compressed with JPEG-LS",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's answer.
+
+    Args:
+        group: ``"machine"``, ``"packages"``, ``"extras"`` or ``"bundles"``.
+        name: what was looked at.
+        status: ``ok``; ``optional`` (absent, and only some commands need it); ``missing`` or ``damaged``: must be mended.
+        detail: version, amount, or the remedy.
+    """
+
+    group: str
+    name: str
+    status: Status
+    detail: str
+
+
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON for machines.")] = False,
+) -> None:
+    """Say what is installed, what is missing, what this machine can do, and whether the bundles are whole."""
+    checks = [*machine(), *packages(), *extras(), *bundles()]
+    healthy = all(check.status in ("ok", "optional") for check in checks)
+    if as_json:
+        print_json({"healthy": healthy, "checks": [asdict(check) for check in checks]})
+    else:
+        _print_table(checks, healthy)
+    raise typer.Exit(EXIT_DONE if healthy else EXIT_REFUSED)
+
+
+def machine() -> list[Check]:
+    """Python, processor and memory of this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    checks = [
+        Check("machine", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Check("machine", "processor cores", "ok", str(cores)),
+    ]
+    memory_gb = _memory_gb()
+    if memory_gb is not None:
+        checks.append(Check("machine", "memory", "ok", f"{memory_gb:.1f} GB"))
+    return checks
+
+
+def packages() -> list[Check]:
+    """Every package that the analysis needs, and cmrseg itself."""
+    checks = [Check("packages", "cmrseg", "ok", metadata.version("cmrseg"))]
+    for name in _requirements():
+        version = _version_of(name)
+        if version is None:
+            checks.append(Check("packages", name, "missing", "Install it: pip install cmrseg"))
+        else:
+            checks.append(Check("packages", name, "ok", version))
+    return checks
+
+
+def extras() -> list[Check]:
+    """The optional groups: what each is for, and whether it is there."""
+    checks = []
+    for extra, purpose in EXTRAS.items():
+        wanted = [
+            _name_of(r) for r in metadata.requires("cmrseg") or [] if f'extra == "{extra}"' in r.replace("'", '"')
+        ]
+        absent = [name for name in wanted if _version_of(name) is None]
+        if absent:
+            detail = f"{purpose}: pip install 'cmrseg[{extra}]' brings {', '.join(absent)}"
+            checks.append(Check("extras", extra, "optional", detail))
+        else:
+            versions = ", ".join(f"{name} {_version_of(name)}" for name in wanted)
+            checks.append(Check("extras", extra, "ok", f"{purpose} ({versions})"))
+    checks.append(_accelerator())
+    return checks
+
+
+def bundles() -> list[Check]:
+    """Every bundle that ships, its files compared with the hashes it carries."""
+    from cmrseg.errors import BundleError
+    from cmrseg.segment import bundle as shipped
+
+    checks = []
+    for folder in shipped.shipped():
+        try:
+            loaded = shipped.load(folder)
+        except BundleError as error:
+            checks.append(Check("bundles", folder.name, "damaged", f"{error.cause} {error.remedy}"))
+        else:
+            checks.append(Check("bundles", folder.name, "ok", f"{loaded.name} {loaded.version}, every file as signed"))
+    return checks or [Check("bundles", "none", "missing", "The installation holds no bundle: install cmrseg again.")]
+
+
+def _accelerator() -> Check:
+    if find_spec("torch") is None:
+        return Check("extras", "accelerator", "optional", "not looked for without torch; the analysis needs none")
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("extras", "accelerator", "ok", f"{torch.cuda.get_device_name(0)}, used for training")
+    return Check("extras", "accelerator", "optional", "none found; training runs on the processor")
+
+
+def _memory_gb() -> float | None:
+    """Physical memory in GB, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _requirements(extra: str = "") -> list[str]:
+    """Names of the packages that cmrseg requires: always, or for one of its extras."""
+    names = []
+    for requirement in metadata.requires("cmrseg") or []:
+        spec, _, marker = requirement.partition(";")
+        wanted = f'extra == "{extra}"' in marker.replace("'", '"') if extra else "extra ==" not in marker
+        if wanted:
+            names.append(re.split(r"[^A-Za-z0-9._-]", spec.strip(), maxsplit=1)[0])
+    return names
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _print_table(checks: list[Check], healthy: bool) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    marks = {
+        "ok": "[green]ok[/]",
+        "optional": "[dim]optional[/]",
+        "missing": "[red]missing[/]",
+        "damaged": "[red]damaged[/]",
+    }
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "what", "", "detail"):
+        table.add_column(title, overflow="fold")
+    group = ""
+    for check in checks:
+        table.add_row(
+            check.group if check.group != group else "",
+            check.name,
+            f"[{colours[check.status]}]{check.status}[/]",
+            escape(check.detail),
+        )
+        group = check.group
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("This installation can analyse studies." if healthy else "Something must be mended: see above.")
