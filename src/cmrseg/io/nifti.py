@@ -1,0 +1,240 @@
+"""NIfTI images and masks to arrays [T, Z, Y, X] in LPS, and masks back onto the grid they came from.
+
+A file's array (x, y, z[, t]) is only transposed, never flipped: the geometry follows the file, so that writing back
+is the exact inverse. What is believed of a header stands in `cmrseg.io.nifti_geometry`, what is refused of a file's
+bytes in `cmrseg.io.nifti_file`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg.errors import InputRefused, OutputError
+from cmrseg.geometry import Geometry
+from cmrseg.io.nifti_file import NiftiFile, load
+from cmrseg.io.nifti_geometry import RAS_LPS, frame_times_of, grid_of
+from cmrseg.labels import LabelScheme, convert
+from cmrseg.study import Finding, Image
+
+SUFFIXES = (".nii.gz", ".nii")
+
+_INTENT_LABEL = 1002  # NIFTI_INTENT_LABEL
+_UNITS_MM_SEC = 2 | 8
+
+
+@dataclass(frozen=True)
+class NiftiOrigin:
+    """What is needed to write masks back onto a NIfTI file's own grid.
+
+    Args:
+        header: raw header of the file (of the first one, when a stack was made of several).
+        axes: which file axis became X, Y and Z.
+        n_dimensions: 3 or 4.
+    """
+
+    header: Any
+    axes: tuple[int, int, int]
+    n_dimensions: int
+
+
+@dataclass(frozen=True)
+class NiftiVolume:
+    """One NIfTI image.
+
+    Args:
+        data: float32[T, Z, Y, X], slope and intercept applied.
+        geometry: in LPS mm.
+        frame_times_ms: float64[T] from the first phase on; None when the file does not say.
+        origin: for `write_labels`.
+        findings: what was noticed and accepted.
+    """
+
+    data: NDArray[np.float32]
+    geometry: Geometry
+    frame_times_ms: NDArray[np.float64] | None
+    origin: NiftiOrigin
+    findings: tuple[Finding, ...]
+
+
+def is_nifti(path: Path) -> bool:
+    """True when the name ends as a NIfTI file's does."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def stem(path: Path) -> str:
+    """File name without its NIfTI suffix."""
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name
+
+
+def read_nifti(path: Path) -> NiftiVolume:
+    """Read a 3-D (x, y, slice) or 4-D (x, y, slice, phase) image.
+
+    Args:
+        path: NIfTI-1 or NIfTI-2 in one file, plain or gzipped.
+
+    Raises:
+        InputRefused: `not_found`, `unreadable`, `too_large`, `no_spacing`, `geometry`, `nonfinite`, `empty_image`.
+    """
+    file = load(path)
+    grid = grid_of(file.header, file.values.shape[:3])
+    data = _scaled(file).transpose(3, *(grid.axes[k] for k in (2, 1, 0)))
+    data = np.ascontiguousarray(data)
+    _refuse_unusable(data)
+    _refuse_swapped_phases(data)
+    times, time_findings = frame_times_of(file.header, len(data))
+    origin = NiftiOrigin(file.header, grid.axes, file.n_dimensions)
+    return NiftiVolume(data, grid.geometry, times, origin, grid.findings + time_findings)
+
+
+def read_labels(
+    path: Path, scheme: LabelScheme, target: LabelScheme | None = None
+) -> tuple[NDArray[np.uint8], Geometry]:
+    """Read masks.
+
+    Args:
+        path: NIfTI file of label numbers.
+        scheme: what its numbers mean.
+        target: scheme to return them in; the same by default.
+
+    Returns:
+        uint8[T, Z, Y, X] and the grid. All background is a valid answer.
+
+    Raises:
+        InputRefused: as `read_nifti`; `labels` for fractions and for numbers the scheme does not know.
+    """
+    file = load(path)
+    grid = grid_of(file.header, file.values.shape[:3])
+    labels = convert(_scaled(file), scheme, target or scheme)
+    return np.ascontiguousarray(labels.transpose(3, *(grid.axes[k] for k in (2, 1, 0)))), grid.geometry
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: LabelScheme) -> None:
+    """Write masks onto the grid of the image they were made on.
+
+    For an image read from NIfTI the header's affines, codes, voxel sizes and units are kept byte for byte and the
+    axes go back to the file's order; free text of the header is dropped, since it can name a patient. For any other
+    image the affine is made from the geometry. A single frame of a 3-D file stays 3-D. The same masks give the same
+    bytes.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``.
+        labels: uint8[T, Z, Y, X] in the numbers of `scheme`.
+        image: what was segmented.
+        scheme: named in the header, so that the file explains itself.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    if labels.dtype != np.uint8 or labels.shape != image.data.shape:
+        raise ValueError(f"expected uint8{list(image.data.shape)}, got {labels.dtype}{list(labels.shape)}")
+    origin = image.origin if isinstance(image.origin, NiftiOrigin) else None
+    header = _header_of_origin(origin) if origin else _header_of_geometry(image)
+    axes = origin.axes if origin else (0, 1, 2)
+    array_xyzt = labels.transpose(3, 2, 1, 0).transpose(*np.argsort(axes), 3)
+    n_dimensions = 4 if len(labels) > 1 or origin is None else origin.n_dimensions
+    _describe(header, array_xyzt.shape, n_dimensions, scheme)
+    content = header.binaryblock + bytes(4) + array_xyzt.tobytes(order="F")
+    if path.name.lower().endswith(".gz"):
+        packed = io.BytesIO()
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=packed, mtime=0) as stream:
+            stream.write(content)
+        content = packed.getvalue()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(
+            f"The masks could not be written ({type(error).__name__}).", "Check space and permissions."
+        ) from error
+
+
+def _scaled(file: NiftiFile) -> NDArray[np.float32]:
+    """float32(dim1, dim2, dim3, dim4) with slope and intercept; a slope of 0 or NaN means none."""
+    slope, intercept = float(file.header["scl_slope"]), float(file.header["scl_inter"])
+    if np.isnan(slope) or slope == 0:
+        slope, intercept = 1.0, 0.0
+    if not (np.isfinite(slope) and np.isfinite(intercept)):
+        raise InputRefused(
+            "unreadable", "The intensity scale of the NIfTI header is infinite.", "Convert the original series again."
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        if (slope, intercept) == (1.0, 0.0):
+            return file.values.astype(np.float32)
+        return (file.values.astype(np.float64) * slope + intercept).astype(np.float32)
+
+
+def _refuse_unusable(data: NDArray[np.float32]) -> None:
+    if not np.isfinite(data).all():
+        raise InputRefused(
+            "nonfinite", "The image holds NaN or infinity.", "Convert the original series again, without masking."
+        )
+    flat = data.reshape(len(data), -1)
+    blank = np.flatnonzero(flat.max(axis=1) == flat.min(axis=1))
+    if blank.size:
+        which = "The image" if blank.size == len(data) else f"Phase {blank[0] + 1} of {len(data)}"
+        raise InputRefused("empty_image", f"{which} is blank: all its voxels are equal.", "Give the image itself.")
+
+
+def _refuse_swapped_phases(data: NDArray[np.float32]) -> None:
+    """Refuse (x, y, phase, slice) order.
+
+    Neighbouring phases look alike, and so do the last and the first, since the heart beats; neighbouring slices of a
+    short-axis stack differ more. When the axis read as slices behaves like time against the one read as time, and is
+    the longer of the two, they are swapped.
+    """
+    n_frames, n_slices = data.shape[:2]
+    if n_frames < 2 or n_slices < 10 or n_slices <= n_frames:
+        return
+    across_frames = float(np.abs(np.diff(data, axis=0)).mean())
+    across_slices = float(np.abs(np.diff(data, axis=1)).mean())
+    round_the_slices = float(np.abs(data[:, -1] - data[:, 0]).mean())
+    if max(across_slices, round_the_slices) < across_frames:
+        raise InputRefused(
+            "geometry",
+            "The third and the fourth axis of the file look swapped: its slices follow each other like phases.",
+            "Save the image in the order x, y, slice, phase.",
+        )
+
+
+def _header_of_origin(origin: NiftiOrigin) -> Any:
+    header = origin.header.as_byteswapped("<")
+    for name in ("db_name", "aux_file", "intent_name", "data_type"):
+        if name in header.keys():  # noqa: SIM118 - the header has no __contains__
+            header[name] = b""
+    return header
+
+
+def _header_of_geometry(image: Image) -> Any:
+    header_class: Any = nib.Nifti1Header
+    header = header_class(endianness="<")
+    affine = RAS_LPS @ image.geometry.affine
+    header.set_data_shape(image.data.shape[::-1])
+    header.set_sform(affine, code=1)
+    header.set_qform(affine, code=1, strip_shears=True)
+    header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0)
+    header["xyzt_units"] = _UNITS_MM_SEC
+    times = image.frame_times_ms
+    header["pixdim"][4] = 0.0 if times is None or len(times) < 2 else float(np.diff(times).mean()) / 1000.0
+    return header
+
+
+def _describe(header: Any, shape_xyzt: tuple[int, ...], n_dimensions: int, scheme: LabelScheme) -> None:
+    short = {"rv_cavity": "RV", "lv_myocardium": "MYO", "lv_cavity": "LV", "no_reflow": "MVO"}
+    numbers = " ".join(f"{scheme[n]}={short.get(n, n)}" for n in scheme.foreground_names)
+    header["dim"] = [n_dimensions, *shape_xyzt[:n_dimensions], *([1] * (7 - n_dimensions))]
+    header["datatype"], header["bitpix"] = 2, 8
+    header["vox_offset"] = 352 if isinstance(header, nib.Nifti1Header) else 544
+    header["scl_slope"], header["scl_inter"] = 1.0, 0.0
+    header["cal_min"], header["cal_max"] = 0.0, 0.0
+    header["intent_code"] = _INTENT_LABEL
+    header["descrip"] = f"cmrseg {scheme.name} {numbers}".encode()[:79]
