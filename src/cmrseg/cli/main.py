@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cmrseg import __version__
+from cmrseg.cli.train import train_command
 
 app = typer.Typer(
     name="cmrseg",
@@ -30,6 +31,9 @@ def main(
     ] = False,
 ) -> None:
     """From a cardiac MR study to numbers a cardiologist reads. Research use; not a medical device."""
+
+
+app.command("train")(train_command)
 
 
 def run() -> None:

@@ -1,0 +1,35 @@
+"""`cmrseg train`: one network on one data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmrseg.cli.common import errors_become_exit_codes
+
+
+def train_command(
+    preset: Annotated[str, typer.Argument(help="What to train: cine-locator or cine.")],
+    data: Annotated[Path, typer.Argument(help="Folder of the labelled patients.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; resumed if it exists.")],
+    locator: Annotated[Path | None, typer.Option(help="Run folder of the locator, to validate a segmenter.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training slices.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, sampling and augmentation.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Train a network. A killed run goes on where it stopped, at the cost of at most one epoch."""
+    from dataclasses import replace
+
+    from cmrseg.errors import UsageError
+    from cmrseg.train.config import PRESETS
+    from cmrseg.train.run import run_training
+
+    with errors_become_exit_codes():
+        if preset not in PRESETS:
+            raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join(PRESETS)}.")
+        config = replace(PRESETS[preset], seed=seed, threads=threads)
+        if epochs is not None:
+            config = replace(config, optim=replace(config.optim, epochs=epochs))
+        run_training(config, data, output, locator, lambda line: typer.echo(line))

@@ -1,0 +1,171 @@
+"""From an image to labels on its own grid: find the heart, look at it through a window, segment, carry back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cmrseg.errors import InputRefused
+from cmrseg.labels import LabelScheme
+from cmrseg.segment.postprocess import keep_the_heart
+from cmrseg.segment.preprocess import InputSpec, image_centre
+from cmrseg.study import Image, Segmentation
+
+#: Frames that the locator looks at; the heart's place hardly moves, so a few spread over the beat suffice.
+LOCATOR_FRAMES = 4
+#: Below this area (cm2) of foreground in its best slice, what the locator saw is not a heart.
+SMALLEST_HEART_CM2 = 4.0
+BATCH = 16
+
+
+class Predictor(Protocol):
+    """A network, whatever runs it: float32[N, S, H, W] -> class probabilities float32[members, N, classes, H, W]."""
+
+    def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network and what it expects to see."""
+
+    spec: InputSpec
+    predict: Predictor
+
+    def probabilities(self, windows_ZHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class probabilities [members, Z, classes, H, W] of a stack of raw windows [Z, H, W]."""
+        inputs = self.spec.with_context(self.spec.normalise(windows_ZHW))
+        parts = [self.predict(inputs[k : k + BATCH]) for k in range(0, len(inputs), BATCH)]
+        return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The networks of a bundle in the order they are used.
+
+    Args:
+        locator: sees whole slices at coarse resolution and finds the heart.
+        segmenter: sees the window round the heart; may be an ensemble.
+        scheme: what the segmenter's classes mean.
+        method: name and version, for the result.
+    """
+
+    locator: Stage
+    segmenter: Stage
+    scheme: LabelScheme
+    method: str
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What a user may switch."""
+
+    clean_up: bool = True
+    """Keep the largest component of each structure and fill holes; what was removed is reported either way."""
+
+
+def segment(image: Image, pipeline: Pipeline, options: SegmentOptions = SegmentOptions()) -> Segmentation:
+    """Segment every frame of an image on the image's own grid.
+
+    Args:
+        image: cine or LGE stack.
+        pipeline: networks, from `bundle.load`.
+        options: switches.
+
+    Raises:
+        InputRefused: code `no_heart`, when the locator finds nothing of a heart's size.
+    """
+    centre_xy = find_heart(image, pipeline.locator)
+    labels = np.empty(image.data.shape, np.uint8)
+    agreements: list[Mapping[str, float]] = []
+    for frame, (labels_ZYX, agreement) in enumerate(_frames(image, pipeline, centre_xy)):
+        labels[frame] = labels_ZYX
+        agreements.append(agreement)
+    findings = ()
+    if options.clean_up:
+        labels, findings = keep_the_heart(labels, pipeline.scheme, image.geometry)
+    names = pipeline.scheme.foreground_names
+    per_frame = np.array([np.mean([a[n] for n in names]) for a in agreements if a])
+    return Segmentation(
+        labels=labels,
+        scheme=pipeline.scheme,
+        geometry=image.geometry,
+        frame_times_ms=image.frame_times_ms,
+        agreement={n: float(np.mean([a[n] for a in agreements])) for n in names} if per_frame.size else {},
+        agreement_per_frame=per_frame if per_frame.size else None,
+        method=pipeline.method,
+        findings=findings,
+    )
+
+
+def find_heart(image: Image, locator: Stage) -> tuple[float, float]:
+    """Index position (column, row) of the heart in the slices, from a few frames of the beat.
+
+    Raises:
+        InputRefused: code `no_heart`.
+    """
+    window = locator.spec.window(image.geometry, image_centre(image.geometry))
+    frames = np.unique(np.linspace(0, image.n_frames - 1, min(LOCATOR_FRAMES, image.n_frames)).astype(int))
+    heart_ZHW = np.zeros((image.n_slices, locator.spec.size, locator.spec.size), np.float32)
+    for frame in frames:
+        probabilities = locator.probabilities(window.extract(image.data[frame])).mean(axis=0)
+        heart_ZHW += (1 - probabilities[:, 0]) / len(frames)
+    pixel_cm2 = (locator.spec.spacing_mm / 10) ** 2
+    components, count = ndimage.label(heart_ZHW > 0.5)
+    if count == 0:
+        raise _no_heart()
+    masses = ndimage.sum_labels(heart_ZHW, components, np.arange(1, count + 1))
+    largest = components == 1 + int(np.argmax(masses))
+    if largest.sum(axis=(1, 2)).max() * pixel_cm2 < SMALLEST_HEART_CM2:
+        raise _no_heart()
+    _, row, column = ndimage.center_of_mass(heart_ZHW * largest)
+    middle = (locator.spec.size - 1) / 2
+    right = (column - middle) * (-1 if window.mirrored else 1) * locator.spec.spacing_mm
+    down = (row - middle) * locator.spec.spacing_mm
+    x_mm, y_mm = window.spacing_xy_mm
+    return window.centre_xy[0] + right / x_mm, window.centre_xy[1] + down / y_mm
+
+
+def _no_heart() -> InputRefused:
+    return InputRefused(
+        "no_heart",
+        "No heart was found in the slices.",
+        "Check that this is a short-axis stack of the heart; `cmrseg inspect` shows what was read.",
+    )
+
+
+def _frames(
+    image: Image, pipeline: Pipeline, centre_xy: tuple[float, float]
+) -> Iterator[tuple[NDArray[np.uint8], Mapping[str, float]]]:
+    """Labels on the image grid [Z, Y, X] and agreement of the members, frame by frame, to keep memory small."""
+    stage = pipeline.segmenter
+    window = stage.spec.window(image.geometry, centre_xy)
+    numbers = np.array([pipeline.scheme[n] for n in ("background", *pipeline.scheme.foreground_names)], np.uint8)
+    for data_ZYX in image.data:
+        members = stage.probabilities(window.extract(data_ZYX))
+        native = window.restore(members.mean(axis=0)[:, 1:])
+        # Background takes what the other classes leave, so that everything outside the window is background.
+        native = np.concatenate([1 - native.sum(axis=1, keepdims=True), native], axis=1)
+        yield numbers[native.argmax(axis=1)], _agreement(members, pipeline.scheme)
+
+
+def _agreement(members_MZKHW: NDArray[np.float32], scheme: LabelScheme) -> Mapping[str, float]:
+    """Mean Dice over pairs of members, per structure; empty for a single network. Both empty counts as agreement."""
+    labels = members_MZKHW.argmax(axis=2)
+    count = len(labels)
+    result: dict[str, float] = {}
+    if count < 2:
+        return result
+    for k, name in enumerate(scheme.foreground_names, start=1):
+        masks = labels == k
+        scores = []
+        for a in range(count):
+            for b in range(a + 1, count):
+                size = int(masks[a].sum() + masks[b].sum())
+                scores.append(1.0 if size == 0 else 2.0 * int((masks[a] & masks[b]).sum()) / size)
+        result[name] = float(np.mean(scores))
+    return result

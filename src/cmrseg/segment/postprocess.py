@@ -1,0 +1,82 @@
+"""Clean-up after the network: one heart, no islands, no holes; what was removed is reported."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cmrseg.geometry import Geometry
+from cmrseg.labels import LabelScheme
+from cmrseg.study import Finding
+
+#: Removing more than this share of a structure is worth telling the reader.
+NOTABLE_SHARE = 0.05
+NOTABLE_ML = 1.0
+
+
+def keep_the_heart(
+    labels_TZYX: NDArray[np.uint8], scheme: LabelScheme, geometry: Geometry
+) -> tuple[NDArray[np.uint8], tuple[Finding, ...]]:
+    """Keep, in every frame, the largest connected left ventricle and the largest connected right ventricle.
+
+    The left ventricle is cavity and muscle together, so that a cavity cut off from its muscle does not survive; voxels
+    that touch by a corner are connected. Holes of a slice's left ventricle become cavity if they are enclosed by it.
+
+    Args:
+        labels_TZYX: uint8 labels in `scheme`.
+        scheme: what they mean.
+        geometry: their grid, for the volumes in the findings.
+
+    Returns:
+        cleaned labels (a new array), and a finding for each structure of which a notable part was removed.
+    """
+    cleaned = labels_TZYX.copy()
+    left_names = tuple(n for n in scheme.foreground_names if n != "rv_cavity")
+    groups = {"left ventricle": left_names, "right ventricle": ("rv_cavity",)}
+    findings = []
+    for title, names in groups.items():
+        if any(n not in scheme.numbers for n in names):
+            continue
+        removed = total = 0
+        worst_frame = worst = 0
+        for frame in range(len(cleaned)):
+            mask = scheme.mask(cleaned[frame], *names)
+            islands = mask & ~_largest_component(mask)
+            cleaned[frame][islands] = 0
+            lost = int(islands.sum())
+            removed, total = removed + lost, total + int(mask.sum())
+            if lost > worst:
+                worst, worst_frame = lost, frame
+        worst_ml = worst * geometry.voxel_volume_ml
+        if total and removed / total > NOTABLE_SHARE and worst_ml > NOTABLE_ML:
+            findings.append(
+                Finding(
+                    "islands_removed",
+                    "info",
+                    f"{100 * removed / total:.0f} % of the voxels first labelled {title} lay apart from it and were "
+                    f"removed (at most {worst_ml:.1f} mL in one frame).",
+                    f"frame {worst_frame}",
+                )
+            )
+    _fill_holes(cleaned, scheme, left_names)
+    return cleaned, tuple(findings)
+
+
+def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if count <= 1:
+        return mask
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    largest: NDArray[np.bool_] = components == int(sizes.argmax())
+    return largest
+
+
+def _fill_holes(labels_TZYX: NDArray[np.uint8], scheme: LabelScheme, left_names: tuple[str, ...]) -> None:
+    """Background enclosed by the left ventricle within a slice becomes cavity, in place."""
+    for labels_YX in labels_TZYX.reshape(-1, *labels_TZYX.shape[2:]):
+        left = scheme.mask(labels_YX, *left_names)
+        if left.any():
+            holes = ndimage.binary_fill_holes(left) & (labels_YX == 0)
+            labels_YX[holes] = scheme["lv_cavity"]

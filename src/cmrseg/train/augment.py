@@ -1,0 +1,142 @@
+"""Augmentation as two steps: draw numbers, apply them. The same draw applied twice gives the same images.
+
+Letters: B batch, S context slices, H and W window pixels, L cached pixels along a side (larger than the window).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cmrseg.train.config import AugmentConfig
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One batch's random numbers. First axis of every tensor: the image of the batch."""
+
+    matrix_B23: Tensor
+    """Window to cached image, in the coordinates of `torch.nn.functional.affine_grid`."""
+    elastic_B2NN: Tensor
+    """Displacements of a coarse grid, in window pixels (x, y)."""
+    slice_shift_BS2: Tensor
+    """Shift of each context slice, in window pixels (x, y); zero for the middle one."""
+    slice_source_BS: Tensor
+    """Which context slice to show in each place."""
+    gamma_B: Tensor
+    """Exponents."""
+    bias_B1NN: Tensor
+    """Logarithm of the coil field on a coarse grid."""
+    noise_sd_B: Tensor
+    """SD of the noise."""
+    blur_B: Tensor
+    """Loss of resolution, 1 for none."""
+    noise_seed: int
+    """Seed of the noise itself."""
+
+
+def draw(config: AugmentConfig, batch: int, slices: int, ratio: float, generator: torch.Generator) -> Draw:
+    """Draw the numbers for one batch.
+
+    Args:
+        config: amplitudes.
+        batch: images.
+        slices: context slices per image.
+        ratio: window side divided by cached side, at the same pixel size.
+        generator: source of randomness; the only one.
+    """
+
+    def uniform(*shape: int, limit: float = 1.0) -> Tensor:
+        return (torch.rand(*shape, generator=generator) * 2 - 1) * limit
+
+    def happens(probability: float, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) < probability
+
+    angle = torch.where(
+        happens(config.any_rotation_probability, batch),
+        uniform(batch, limit=math.pi),
+        uniform(batch, limit=math.radians(config.rotation_degrees)),
+    )
+    zoom, aspect = torch.exp(uniform(batch, limit=config.scale)), torch.exp(uniform(batch, limit=config.aspect / 2))
+    mirror = torch.where(happens(config.mirror_probability, batch), -1.0, 1.0)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    rotation_B22 = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+    stretch_B2 = torch.stack([mirror * aspect, 1 / aspect], -1) / zoom[:, None] * ratio
+    shift_B2 = uniform(batch, 2, limit=2 * config.shift * ratio)
+    matrix_B23 = torch.cat([rotation_B22 * stretch_B2[:, None, :], shift_B2[:, :, None]], -1)
+
+    middle = slices // 2
+    order = torch.arange(slices).repeat(batch, 1)
+    order = torch.where(happens(0.5, batch, 1), order.flip(1), order)  # base first or apex first: both occur
+    order = torch.where(happens(config.drop_neighbour_probability, batch, slices), middle, order)
+    order[:, middle] = middle
+    moves = uniform(batch, slices, 2, limit=config.slice_shift_pixels)
+    moves *= happens(config.slice_shift_probability, batch, 1, 1)
+    moves[:, middle] = 0
+    nodes = config.elastic_nodes
+    return Draw(
+        matrix_B23=matrix_B23,
+        elastic_B2NN=uniform(batch, 2, nodes, nodes, limit=config.elastic_pixels),
+        slice_shift_BS2=moves,
+        slice_source_BS=order,
+        gamma_B=torch.exp(uniform(batch, limit=config.gamma)),
+        bias_B1NN=uniform(batch, 1, 3, 3, limit=config.bias),
+        noise_sd_B=torch.rand(batch, generator=generator)
+        * config.noise
+        * happens(config.noise_probability, batch),
+        blur_B=1
+        + torch.rand(batch, generator=generator) * (config.blur_factor - 1) * happens(config.blur_probability, batch),
+        noise_seed=int(torch.randint(2**31, (1,), generator=generator)),
+    )
+
+
+def apply(numbers: Draw, images_BSLL: Tensor, labels_BLL: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Cut, deform and recolour a batch.
+
+    Args:
+        numbers: from `draw`.
+        images_BSLL: float32, any intensities.
+        labels_BLL: uint8 class numbers of the middle slices.
+        size: side of the window, in pixels of the cached images.
+
+    Returns:
+        images [B, S, size, size] in 0..1 before noise, and labels [B, size, size] (int64).
+    """
+    batch, slices = images_BSLL.shape[:2]
+    grid_BHW2 = F.affine_grid(numbers.matrix_B23, [batch, 1, size, size], align_corners=False)
+    wobble = F.interpolate(numbers.elastic_B2NN, size=(size, size), mode="bicubic", align_corners=True)
+    pixel = 2.0 / images_BSLL.shape[-1]
+    grid_BHW2 = grid_BHW2 + wobble.permute(0, 2, 3, 1) * pixel
+
+    labels = F.grid_sample(labels_BLL[:, None].float(), grid_BHW2, mode="nearest", align_corners=False)[:, 0].long()
+
+    chosen = images_BSLL.gather(1, numbers.slice_source_BS[:, :, None, None].expand_as(images_BSLL))
+    grids = grid_BHW2[:, None] + (numbers.slice_shift_BS2 * pixel)[:, :, None, None, :]
+    images = F.grid_sample(
+        chosen.reshape(batch * slices, 1, *chosen.shape[2:]),
+        grids.reshape(batch * slices, size, size, 2),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    ).reshape(batch, slices, size, size)
+    return _recolour(numbers, images), labels
+
+
+def _recolour(numbers: Draw, images_BSHW: Tensor) -> Tensor:
+    size = images_BSHW.shape[-1]
+    low = images_BSHW.amin((2, 3), keepdim=True)
+    span = (images_BSHW.amax((2, 3), keepdim=True) - low).clamp_min(1e-6)
+    images = ((images_BSHW - low) / span) ** numbers.gamma_B[:, None, None, None]
+    field = F.interpolate(numbers.bias_B1NN, size=(size, size), mode="bicubic", align_corners=True)
+    images = images * torch.exp(field)
+    for k in torch.nonzero(numbers.blur_B > 1.05).flatten().tolist():
+        coarse = max(8, round(size / float(numbers.blur_B[k])))
+        small = F.interpolate(images[k : k + 1], size=(coarse, coarse), mode="area")
+        images[k : k + 1] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+    generator = torch.Generator().manual_seed(numbers.noise_seed)
+    noise = torch.randn(images.shape, generator=generator)
+    return images + noise * numbers.noise_sd_B[:, None, None, None]

@@ -1,0 +1,147 @@
+"""Everything that decides a training run, frozen and saved beside its result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cmrseg.models.unet import UNetConfig
+from cmrseg.segment.preprocess import InputSpec
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How training images are varied. Amplitudes are limits of uniform draws unless said otherwise."""
+
+    rotation_degrees: float = 30.0
+    """Rotation either way; hearts are displayed at many angles."""
+    any_rotation_probability: float = 0.2
+    """How often the rotation is drawn from the full circle instead: arrays come transposed and turned."""
+    mirror_probability: float = 0.15
+    """How often left and right are swapped. Low, because the heart has a handedness that helps."""
+    scale: float = 0.25
+    """Magnification, as the natural logarithm either way."""
+    aspect: float = 0.08
+    """Ratio of column to row magnification, as the natural logarithm either way."""
+    shift: float = 0.12
+    """Shift of the centre, as a fraction of the window."""
+    elastic_pixels: float = 4.0
+    """Largest displacement of the nodes of a coarse grid, in window pixels."""
+    elastic_nodes: int = 6
+    """Nodes of that grid along each side."""
+    gamma: float = 0.6
+    """Exponent of the intensity curve, as the natural logarithm either way."""
+    bias: float = 0.5
+    """Coil sensitivity: amplitude of a smooth field, as the natural logarithm."""
+    noise: float = 0.06
+    """Largest SD of added Gaussian noise, relative to the intensity range of the slice."""
+    noise_probability: float = 0.4
+    """How often noise is added."""
+    blur_probability: float = 0.3
+    """How often resolution is lowered, by averaging over up to `blur_factor` pixels."""
+    blur_factor: float = 2.5
+    """Strongest loss of resolution."""
+    slice_shift_pixels: float = 5.0
+    """Breath-hold error: shift of each neighbouring slice, in window pixels."""
+    slice_shift_probability: float = 0.25
+    """How often neighbouring slices are shifted."""
+    drop_neighbour_probability: float = 0.1
+    """How often a neighbouring slice is replaced by the middle one, as at the ends of a stack."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on."""
+
+    layout: str = "acdc"
+    """Data-set layout under `root`: a module of cmrseg.io.datasets."""
+    validation_per_group: int = 3
+    """Patients of each diagnostic group that are kept for validation and never trained on."""
+    split_seed: int = 2018
+    """Seed of that choice."""
+    cache_size: int = 192
+    """Pixels along each side of the window cached in memory, from which augmentation draws."""
+    centre: str = "heart"
+    """Window centre in training: ``heart`` (centroid of the truth) or ``image`` (for a locator, which sees it all)."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How weights are found."""
+
+    epochs: int = 60
+    """Passes over the training slices."""
+    batch_size: int = 16
+    """Slices per step."""
+    learning_rate: float = 3e-3
+    """Peak learning rate of AdamW."""
+    weight_decay: float = 0.02
+    """Weight decay of AdamW."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up; afterwards a cosine to zero."""
+    average_decay: float = 0.998
+    """Decay of the running average of the weights, which is what is validated and exported."""
+    dice_weight: float = 1.0
+    """Weight of the soft Dice term beside cross-entropy."""
+    gradient_clip: float = 5.0
+    """Largest gradient norm."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    name: str = "cine-unet"
+    """Name of the run's folder."""
+    seed: int = 0
+    """Seed of weights, sampling and augmentation."""
+    threads: int = 2
+    """CPU threads."""
+    validate_every: int = 10
+    """Epochs between validations."""
+    input: InputSpec = field(default_factory=InputSpec)
+    """What the network sees."""
+    model: UNetConfig = field(default_factory=UNetConfig)
+    """The network."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The images."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Their variation."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """The optimiser."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionary of plain values."""
+        return dataclasses.asdict(self)
+
+    def save(self, path: Path) -> None:
+        """Write the configuration as JSON."""
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> TrainConfig:
+        """Read a configuration written by `save`; unknown keys are an error (TypeError)."""
+        values = json.loads(path.read_text())
+        nested = {"input": InputSpec, "data": DataConfig, "augment": AugmentConfig, "optim": OptimConfig}
+        for key, kind in nested.items():
+            values[key] = kind(**values[key])
+        values["model"] = UNetConfig(**{**values["model"], "widths": tuple(values["model"]["widths"])})
+        return cls(**values)
+
+
+#: Finds the heart on the whole field of view at coarse resolution.
+LOCATOR = TrainConfig(
+    name="cine-locator",
+    validate_every=100,
+    input=InputSpec(spacing_mm=3.2, size=128, context_slices=1),
+    model=UNetConfig(in_channels=1, widths=(16, 32, 32, 64, 64)),
+    data=DataConfig(centre="image", cache_size=160),
+    augment=AugmentConfig(any_rotation_probability=0.4, mirror_probability=0.3, shift=0.2, scale=0.3),
+    optim=OptimConfig(epochs=12),
+)
+#: Segments the heart in its window.
+CINE = TrainConfig()
+PRESETS = {"cine": CINE, "cine-locator": LOCATOR}

@@ -1,0 +1,48 @@
+"""A torch network as the Predictor that `segment` expects, so that validation walks the path of analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from cmrseg.models.unet import UNet
+from cmrseg.segment.engine import Stage
+from cmrseg.train.config import TrainConfig
+
+
+class TorchPredictor:
+    """Class probabilities of one or several torch networks: float32[N, S, H, W] -> float32[members, N, K, H, W]."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        self.members = members
+
+    @torch.inference_mode()
+    def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        inputs = torch.from_numpy(np.ascontiguousarray(inputs_NSHW)).contiguous(memory_format=torch.channels_last)
+        outputs = torch.stack([member(inputs).softmax(1) for member in self.members])
+        result: NDArray[np.float32] = outputs.contiguous().numpy()
+        return result
+
+
+def load_run(run: Path) -> tuple[TrainConfig, UNet]:
+    """Configuration and averaged network of a run folder, in evaluation mode."""
+    config = TrainConfig.load(run / "config.json")
+    model = UNet(config.model)
+    tensors = load_file(run / "checkpoint.safetensors")
+    model.load_state_dict({k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")})
+    return config, model.eval().to(memory_format=torch.channels_last)
+
+
+def stage_of(runs: Sequence[Path]) -> Stage:
+    """The networks of one or several runs as one stage; their input specs must be equal (ValueError)."""
+    loaded = [load_run(run) for run in runs]
+    specs = {config.input for config, _ in loaded}
+    if len(specs) != 1:
+        raise ValueError("members of an ensemble must see the same input")
+    return Stage(specs.pop(), TorchPredictor([model for _, model in loaded]))

@@ -1,0 +1,101 @@
+"""One training run from data folder to checkpoint: split, cache, train, validate through `segment`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from torch import nn
+
+from cmrseg.errors import InputRefused, UsageError
+from cmrseg.evaluate.cine import score, summarise, write_scores
+from cmrseg.io.datasets.layout import Case
+from cmrseg.labels import CINE
+from cmrseg.segment.engine import Pipeline, Stage, find_heart
+from cmrseg.train.config import TrainConfig
+from cmrseg.train.data import build_bank, find_cases, load_case, make_split
+from cmrseg.train.loop import train
+from cmrseg.train.predict import TorchPredictor, stage_of
+
+
+def run_training(config: TrainConfig, data: Path, run: Path, locator: Path | None, report: Callable[[str], None]) -> None:
+    """Train the network of a configuration and leave a run folder that can be exported.
+
+    Args:
+        config: what to train. A run that was begun with another configuration is refused.
+        data: root of the data set.
+        run: folder for config.json, split.json, checkpoint.safetensors, log.jsonl and validation.csv; resumed if there.
+        locator: run folder of a trained locator, to validate a segmenter with the heart found automatically; None for
+            the locator's own training.
+        report: takes one line of progress.
+
+    Raises:
+        UsageError: no data, a group too small to split, or a run folder of another configuration.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    _same_configuration(config, run)
+    cases = find_cases(data, config.data)
+    split = make_split(cases, config.data)
+    split.save(run / "split.json")
+    by_id = {case.case_id: case for case in cases}
+    bank = build_bank([by_id[i] for i in split.train], config)
+    report(f"{len(split.train)} patients, {len(bank)} slices to train on; {len(split.validation)} patients to validate")
+    held_out = [by_id[i] for i in split.validation]
+    check = (
+        partial(_validate_locator, config, held_out)
+        if config.data.centre == "image"
+        else partial(_validate_segmenter, config, held_out, _required(locator), run)
+    )
+    train(config, bank, run, check, report)
+
+
+def _required(locator: Path | None) -> Path:
+    if locator is None:
+        raise UsageError("A segmenter is validated with the heart found automatically.", "Give --locator RUN.")
+    return locator
+
+
+def _same_configuration(config: TrainConfig, run: Path) -> None:
+    path = run / "config.json"
+    if path.exists() and TrainConfig.load(path) != config:
+        raise UsageError(
+            f"{run.name} holds a run of another configuration.", "Give another folder, or the settings it began with."
+        )
+    config.save(path)
+
+
+def _validate_locator(config: TrainConfig, cases: list[Case], model: nn.Module) -> dict[str, float]:
+    """Distance in mm between the heart found and the centroid of the truth, in the plane of the slices."""
+    stage = Stage(config.input, TorchPredictor([model]))
+    errors, missed = [], 0
+    for case in cases:
+        study, truth = load_case(case, config.data)
+        image = study.images[0]
+        x_mm, y_mm, _ = image.geometry.spacing_xyz_mm
+        _, row, column = ndimage.center_of_mass((truth.labels > 0).any(axis=0))
+        try:
+            found = find_heart(image, stage)
+        except InputRefused:
+            missed += 1
+            continue
+        errors.append(float(np.hypot((found[0] - column) * x_mm, (found[1] - row) * y_mm)))
+    return {"centre_error_mm": float(np.mean(errors)), "centre_error_max_mm": max(errors), "missed": missed}
+
+
+def _validate_segmenter(
+    config: TrainConfig, cases: list[Case], locator: Path, run: Path, model: nn.Module
+) -> dict[str, float]:
+    pipeline = Pipeline(
+        locator=stage_of([locator]),
+        segmenter=Stage(config.input, TorchPredictor([model])),
+        scheme=CINE,
+        method=config.name,
+    )
+    scores = score(cases, lambda case: load_case(case, config.data), pipeline)
+    write_scores(scores, run / "validation.csv")
+    return summarise(scores)
+
+
