@@ -17,8 +17,8 @@ TEST_ENV := .venv-test
 WHEEL_DIR := build/wheel
 CONSTRAINTS := constraints/test.txt
 PACKAGE_FILES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
-# pip, without its notices; bytecode is written at first import, for the modules that are used
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+# pip saying nothing but errors; bytecode is written at first import, for the modules that are used
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
 
 define new_env
 	@test -n "$(PYTHON)" || { echo "cmrseg needs Python 3.11 or later: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; }
@@ -52,7 +52,7 @@ wheel: $(WHEEL_DIR)/.built ## build the wheel into build/wheel
 $(WHEEL_DIR)/.built: $(PACKAGE_FILES) $(TEST_ENV)/.new
 	@echo "Building the wheel ..."
 	@rm -rf $(WHEEL_DIR) && mkdir -p $(WHEEL_DIR)
-	@$(TEST_ENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEEL_DIR) .
+	@$(TEST_ENV)/bin/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL_DIR) .
 	@touch $@
 
 $(TEST_ENV)/.new: pyproject.toml $(CONSTRAINTS)

@@ -31,7 +31,7 @@ class Check:
     Args:
         group: ``"machine"``, ``"packages"``, ``"extras"`` or ``"bundles"``.
         name: what was looked at.
-        status: ``ok``; ``optional`` (absent, and only some commands need it); ``missing`` or ``damaged``: must be mended.
+        status: ``ok``; ``optional`` (absent, and only some commands need it); ``missing``, ``damaged``: to be mended.
         detail: version, amount, or the remedy.
     """
 
@@ -83,9 +83,7 @@ def extras() -> list[Check]:
     """The optional groups: what each is for, and whether it is there."""
     checks = []
     for extra, purpose in EXTRAS.items():
-        wanted = [
-            _name_of(r) for r in metadata.requires("cmrseg") or [] if f'extra == "{extra}"' in r.replace("'", '"')
-        ]
+        wanted = _requirements(extra)
         absent = [name for name in wanted if _version_of(name) is None]
         if absent:
             detail = f"{purpose}: pip install 'cmrseg[{extra}]' brings {', '.join(absent)}"
@@ -154,12 +152,7 @@ def _print_table(checks: list[Check], healthy: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    marks = {
-        "ok": "[green]ok[/]",
-        "optional": "[dim]optional[/]",
-        "missing": "[red]missing[/]",
-        "damaged": "[red]damaged[/]",
-    }
+    colours = {"ok": "green", "optional": "dim", "missing": "red", "damaged": "red"}
     table = Table(box=None, pad_edge=False)
     for title in ("", "what", "", "detail"):
         table.add_column(title, overflow="fold")
