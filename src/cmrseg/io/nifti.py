@@ -21,7 +21,7 @@ from cmrseg.errors import InputRefused, OutputError
 from cmrseg.geometry import Geometry
 from cmrseg.io.nifti_file import NiftiFile, load
 from cmrseg.io.nifti_geometry import RAS_LPS, frame_times_of, grid_of
-from cmrseg.labels import LabelScheme, convert
+from cmrseg.labels import CINE, LGE, SCHEMES, LabelScheme, convert
 from cmrseg.study import Finding, Image
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -97,6 +97,16 @@ def read_nifti(path: Path) -> NiftiVolume:
     return NiftiVolume(data, grid.geometry, times, origin, grid.findings + time_findings)
 
 
+def looks_like_masks(data: NDArray[Any]) -> bool:
+    """True when an array holds label numbers instead of grey values: few of them, all known to a label scheme.
+
+    Args:
+        data: any shape, finite; an empty array gives False.
+    """
+    known = sorted({number for scheme in SCHEMES.values() for number in scheme.numbers.values()})
+    return data.size > 0 and float(data.max()) <= known[-1] and bool(np.isin(data, known).all())
+
+
 def read_labels(
     path: Path, scheme: LabelScheme, target: LabelScheme | None = None
 ) -> tuple[NDArray[np.uint8], Geometry]:
@@ -119,7 +129,7 @@ def read_labels(
     return np.ascontiguousarray(labels.transpose(3, *(grid.axes[k] for k in (2, 1, 0)))), grid.geometry
 
 
-def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: LabelScheme) -> None:
+def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: LabelScheme | None = None) -> None:
     """Write masks onto the grid of the image they were made on.
 
     For an image read from NIfTI the header's affines, codes, voxel sizes and units are kept byte for byte and the
@@ -131,13 +141,14 @@ def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: La
         path: ``.nii`` or ``.nii.gz``.
         labels: uint8[T, Z, Y, X] in the numbers of `scheme`.
         image: what was segmented.
-        scheme: named in the header, so that the file explains itself.
+        scheme: named in the header, so that the file explains itself; by default that of the image's kind.
 
     Raises:
         OutputError: the file could not be written.
     """
     if labels.dtype != np.uint8 or labels.shape != image.data.shape:
         raise ValueError(f"expected uint8{list(image.data.shape)}, got {labels.dtype}{list(labels.shape)}")
+    scheme = scheme or (LGE if image.kind == "lge" else CINE)
     origin = image.origin if isinstance(image.origin, NiftiOrigin) else None
     header = _header_of_origin(origin) if origin else _header_of_geometry(image)
     axes = origin.axes if origin else (0, 1, 2)

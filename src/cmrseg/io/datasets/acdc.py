@@ -14,18 +14,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from cmrseg.errors import InputRefused
-from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.io.datasets.layout import Case, Truth, image_of, patient_numbers, stack_frames, stack_masks
 from cmrseg.io.files import sha256_of
-from cmrseg.io.nifti import NiftiVolume, read_labels, read_nifti
+from cmrseg.io.nifti import read_labels, read_nifti
 from cmrseg.labels import CINE
-from cmrseg.study import Finding, Image, Patient, Study
+from cmrseg.study import Patient, Study
 
 _FILE = re.compile(r"(?P<patient>.+)_(?:(?P<whole>4d)|frame(?P<frame>\d+))(?P<gt>_gt)?\.nii(?:\.gz)?", re.IGNORECASE)
-_HEIGHT_RANGE_CM = (40.0, 250.0)
-_WEIGHT_RANGE_KG = (2.0, 350.0)
 
 
 def is_case(folder: Path) -> bool:
@@ -49,30 +45,15 @@ def read(folder: Path) -> Study:
         InputRefused: as `cmrseg.io.nifti.read_nifti`; `mixed_patients`, `ambiguous`; `geometry` when frames differ.
     """
     paths = _image_files(folder)
-    volumes = [read_nifti(path) for path in paths.values()]
-    first = volumes[0]
-    if 0 in paths:
-        numbers = list(range(1, len(first.data) + 1))
-        data = first.data
-    else:
-        numbers = list(paths)
-        data = _stack(volumes)
+    volume = stack_frames([read_nifti(path) for path in paths.values()])
+    numbers = [str(n) for n in (range(1, len(volume.data) + 1) if 0 in paths else paths)]
     info = _info(folder)
-    patient, findings = _patient(info)
-    annotated = {
-        name: numbers.index(int(info[name])) for name in ("ed", "es") if info.get(name, "") in map(str, numbers)
-    }
-    image = Image(
-        "cine",
-        data,
-        first.geometry,
-        first.frame_times_ms,
-        source={"reader": "acdc", "frames": "whole cine" if 0 in paths else "annotated frames only"},
-        origin=first.origin,
-        annotated_frames=annotated,
-    )
+    annotated = {name: numbers.index(info[name]) for name in ("ed", "es") if info.get(name) in numbers}
+    height_cm, weight_kg, _, findings = patient_numbers(info.get("height"), info.get("weight"))
+    patient = Patient(height_cm=height_cm, weight_kg=weight_kg)
+    image = image_of(volume, "cine", "acdc", annotated)
     inputs = {path.name: sha256_of(path) for path in (*paths.values(), folder / "Info.cfg")}
-    return Study(folder.name, folder, (image,), patient, first.findings + findings, inputs)
+    return Study(folder.name, folder, (image,), patient, volume.findings + findings, inputs)
 
 
 def truth(folder: Path) -> Truth:
@@ -85,18 +66,12 @@ def truth(folder: Path) -> Truth:
     masks = {int(m["frame"]): path for path, m in _files(folder) if m["gt"] and m["frame"]}
     if not masks:
         raise InputRefused("not_found", "The folder holds no masks.", "Give an ACDC patient with *_gt.nii.gz files.")
-    frames, stack, geometry = [], [], None
-    for number, path in sorted(masks.items()):
-        if 0 not in images and number not in images:
-            raise InputRefused("not_found", f"Frame {number} has masks but no image.", "Copy the patient again.")
-        labels, grid = read_labels(path, CINE)
-        geometry = geometry or grid
-        if len(labels) != 1 or not grid.agrees_with(geometry):
-            raise InputRefused("mask_mismatch", "The masks lie on different grids.", "Copy the patient again.")
-        frames.append(number - 1 if 0 in images else list(images).index(number))
-        stack.append(labels[0])
-    assert geometry is not None
-    return Truth(np.stack(stack), tuple(frames), geometry)
+    missing = [number for number in masks if 0 not in images and number not in images]
+    if missing:
+        raise InputRefused("not_found", f"Frame {missing[0]} has masks but no image.", "Copy the patient again.")
+    labels, geometry = stack_masks([read_labels(path, CINE) for _, path in sorted(masks.items())])
+    frames = tuple(number - 1 if 0 in images else list(images).index(number) for number in sorted(masks))
+    return Truth(labels, frames, geometry)
 
 
 def _files(folder: Path) -> list[tuple[Path, re.Match[str]]]:
@@ -126,15 +101,6 @@ def _image_files(folder: Path) -> dict[int, Path]:
     return {0: found[0]} if 0 in found else dict(sorted(found.items()))
 
 
-def _stack(volumes: list[NiftiVolume]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    first = volumes[0]
-    if any(len(v.data) != 1 or not v.geometry.agrees_with(first.geometry) for v in volumes):
-        raise InputRefused(
-            "geometry", "The frames of this patient lie on different grids.", "Copy the patient from the source again."
-        )
-    return np.concatenate([v.data for v in volumes])
-
-
 def _info(folder: Path) -> dict[str, str]:
     """Info.cfg as lower-case keys and their text."""
     try:
@@ -143,22 +109,3 @@ def _info(folder: Path) -> dict[str, str]:
         raise InputRefused("unreadable", "Info.cfg could not be read.", "Check its permissions.") from error
     pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
     return {key.strip().lower(): value.strip() for key, value in pairs}
-
-
-def _patient(info: dict[str, str]) -> tuple[Patient, tuple[Finding, ...]]:
-    height, weight = _number(info.get("height")), _number(info.get("weight"))
-    findings: tuple[Finding, ...] = ()
-    if height is not None and not _HEIGHT_RANGE_CM[0] <= height <= _HEIGHT_RANGE_CM[1]:
-        findings += (Finding("patient_size", "info", "The height in Info.cfg is impossible; it is not used."),)
-        height = None
-    if weight is not None and not _WEIGHT_RANGE_KG[0] <= weight <= _WEIGHT_RANGE_KG[1]:
-        findings += (Finding("patient_size", "info", "The weight in Info.cfg is impossible; it is not used."),)
-        weight = None
-    return Patient(height_cm=height, weight_kg=weight), findings
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None

@@ -1,0 +1,108 @@
+"""From a path to a Study: the one door into the package, whatever lies behind the path.
+
+Order of the questions: a file or a folder; a known data-set layout; DICOM; a plain folder of NIfTI. A folder that
+answers to none is refused, and so is one that answers to two.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cmrseg.errors import InputRefused
+from cmrseg.io.datasets import acdc, folder, mnms
+from cmrseg.io.nifti import is_nifti, looks_like_masks
+from cmrseg.io.nifti_file import load
+from cmrseg.study import Kind, Study
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+
+
+def read(path: Path | str, kind: Kind | None = None) -> Study:
+    """Read a study.
+
+    Args:
+        path: a NIfTI file, or a folder: an ACDC or M&Ms patient, DICOM files in any order and nesting, or a plain
+            folder with one NIfTI image.
+        kind: ``"cine"`` or ``"lge"`` overrides what the files say of themselves.
+
+    Returns:
+        The study with its stacks, at most one of each kind.
+
+    Raises:
+        InputRefused: with one of `cmrseg.errors.REFUSAL_CODES`; nothing else is raised on bad input.
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise InputRefused("not_found", f"{path} does not exist.", "Check the path.")
+        return _read_folder(path, kind) if path.is_dir() else _read_file(path, kind)
+    except (PermissionError, NotADirectoryError) as error:
+        raise InputRefused("unreadable", "The study may not be read.", "Ask for permission to read it.") from error
+    except OSError as error:
+        raise InputRefused(
+            "unreadable", f"The study could not be read ({type(error).__name__}).", "Check the disk and the path."
+        ) from error
+
+
+def is_labelled_masks(path: Path) -> bool:
+    """True when a NIfTI file holds label numbers of a known scheme instead of grey values.
+
+    Raises:
+        InputRefused: as `cmrseg.io.nifti_file.load`.
+    """
+    return looks_like_masks(load(path).values)
+
+
+def _read_file(path: Path, kind: Kind | None) -> Study:
+    if is_nifti(path):
+        return folder.read_file(path, kind)
+    if path.name.lower().endswith(_ARCHIVES):
+        raise InputRefused("unreadable", "Archives are not read.", "Unpack it and give the folder.")
+    if is_dicom(path):
+        raise InputRefused(
+            "unreadable", "One DICOM file is not a study.", "Give the folder that holds all files of the study."
+        )
+    raise InputRefused(
+        "unreadable", "The file is neither NIfTI nor DICOM.", "Give a NIfTI file (.nii, .nii.gz) or a DICOM folder."
+    )
+
+
+def _read_folder(path: Path, kind: Kind | None) -> Study:
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise PermissionError
+    for layout in (acdc, mnms):
+        if layout.is_case(path):
+            return _only_cine(layout.read(path), kind)
+    files = [p for p in path.rglob("*") if p.is_file()]
+    if not files:
+        raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
+    with_nifti = any(is_nifti(p) for p in files)
+    with_dicom = not with_nifti or any(is_dicom(p) for p in files if not is_nifti(p))
+    if with_nifti and with_dicom:
+        raise InputRefused(
+            "ambiguous", "The folder holds both DICOM and NIfTI images.", "Give the DICOM folder or the NIfTI file."
+        )
+    return _read_dicom(path, kind) if with_dicom else folder.read(path, kind)
+
+
+def _read_dicom(path: Path, kind: Kind | None) -> Study:
+    # Imported here so that NIfTI users do not wait for the DICOM library.
+    from cmrseg.io.dicom import read_dicom
+
+    return read_dicom(path, kind)
+
+
+def _only_cine(study: Study, kind: Kind | None) -> Study:
+    if kind == "lge":
+        raise InputRefused("no_lge", "This data set holds short-axis cines and no LGE.", "Leave the kind out.")
+    return study
+
+
+def is_dicom(path: Path) -> bool:
+    """True when the file carries the DICOM preamble; False too when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
