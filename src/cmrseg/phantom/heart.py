@@ -142,8 +142,8 @@ def contraction_curve(spec: HeartSpec) -> Floats:
         return np.zeros(1)
     es = spec.systole_frames / spec.phases
     rest = 1.0 - es
-    times = [0.0, 0.5 * es, es, es + 0.10 * rest, es + 0.42 * rest, es + 0.75 * rest, 1.0]
-    values = [0.0, 0.55, 1.0, 0.93, 0.28, 0.20, 0.0]
+    times = [0.0, 0.12 * es, 0.5 * es, es, es + 0.10 * rest, es + 0.42 * rest, es + 0.75 * rest, 1.0]
+    values = [0.0, 0.04, 0.52, 1.0, 0.93, 0.28, 0.20, 0.0]
     frames = (np.arange(spec.phases) - spec.ed_frame) % spec.phases
     curve: Floats = PchipInterpolator(times, values)(frames / spec.phases)
     return curve

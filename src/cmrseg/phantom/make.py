@@ -8,7 +8,7 @@ import numpy as np
 
 from cmrseg.labels import CINE
 from cmrseg.phantom.heart import beat
-from cmrseg.phantom.scene import render_stack
+from cmrseg.phantom.scene import Scene
 from cmrseg.phantom.spec import HeartSpec
 from cmrseg.phantom.stack import stack_geometry
 from cmrseg.phantom.truth import PhantomTruth, known_labels, known_truth
@@ -51,7 +51,7 @@ def make_phantom(spec: HeartSpec | None = None) -> Phantom:
     times_ms = np.arange(spec.phases) * spec.rr_interval_ms / spec.phases
     image = Image(
         kind="cine",
-        data=render_stack(spec, heart, geometry),
+        data=Scene(spec, heart).render(geometry, spec.slice_thickness_mm, range(spec.phases), view=0),
         geometry=geometry,
         frame_times_ms=times_ms,
         heart_rate_bpm=spec.heart_rate_bpm,

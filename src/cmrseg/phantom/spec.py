@@ -36,11 +36,11 @@ class HeartSpec:
     """How far the LV base plane comes down from ED to ES; the epicardial apex stays."""
     rv_radii_ed_mm: tuple[float, float] = (43.0, 44.0)
     """Semi-axes of the RV's ellipsoid at its widest level along u and v, at ED. The LV is cut out of it."""
-    rv_radii_es_mm: tuple[float, float] = (34.0, 37.0)
+    rv_radii_es_mm: tuple[float, float] = (30.5, 34.5)
     """The same at ES."""
     rv_length_mm: float = 76.0
     """From the RV base plane (that of the LV at ED) to the RV apex at ED; the apex stays."""
-    rv_base_descent_mm: float = 20.0
+    rv_base_descent_mm: float = 10.0
     """How far the RV base plane comes down from ED to ES; not less than that of the LV."""
     rv_offset_mm: tuple[float, float] = (31.0, 17.0)
     """How far the RV's axis lies on the septal side of the LV's, at the base and at the RV apex."""
@@ -80,7 +80,7 @@ class HeartSpec:
     """Whether slice 0 is the most basal one."""
     direction_lps: tuple[tuple[float, float, float], ...] | None = None
     """Unit directions of x, y and the slice step in LPS, as three vectors; replaces the three fields above."""
-    lv_base_centre_lps_mm: tuple[float, float, float] = (35.0, -15.0, 20.0)
+    lv_base_centre_lps_mm: tuple[float, float, float] = (25.0, 0.0, 20.0)
     """Where in the patient the LV's axis meets its base plane at ED."""
 
     noise: float = 0.025
