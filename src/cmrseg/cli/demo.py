@@ -97,7 +97,7 @@ def run_demo(output: Path) -> tuple[Comparison, ...]:
         phantom = make_phantom()
         study = folder / STUDY_NAME
         write_dicom(phantom, study)
-        analysis = analyse(study, folder / "result")
+        analysis, _ = analyse(study, folder / "result")
         measurements = analysis.parts[0].measurements
         comparisons = compare(phantom.truth.numbers(), {key: measurements[key] for key in COMPARED})
         record = {

@@ -56,10 +56,11 @@ def doctor_command(
 
 def machine() -> list[Check]:
     """Python, processor and memory of this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from cmrseg.segment.runtime import usable_cores
+
     checks = [
         Check("machine", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Check("machine", "processor cores", "ok", str(cores)),
+        Check("machine", "processor cores", "ok", str(usable_cores())),
     ]
     memory_gb = _memory_gb()
     if memory_gb is not None:
@@ -98,17 +99,17 @@ def extras() -> list[Check]:
 def bundles() -> list[Check]:
     """Every bundle that ships, its files compared with the hashes it carries."""
     from cmrseg.errors import BundleError
-    from cmrseg.segment import bundle as shipped
+    from cmrseg.segment import bundle
 
     checks = []
-    for folder in shipped.shipped():
+    for name in bundle.shipped_bundles():
         try:
-            loaded = shipped.load(folder)
+            loaded = bundle.load(name)
         except BundleError as error:
-            checks.append(Check("bundles", folder.name, "damaged", f"{error.cause} {error.remedy}"))
+            checks.append(Check("bundles", name, "damaged", f"{error.cause} {error.remedy}"))
         else:
-            checks.append(Check("bundles", folder.name, "ok", f"{loaded.name} {loaded.version}, every file as signed"))
-    return checks or [Check("bundles", "none", "missing", "The installation holds no bundle: install cmrseg again.")]
+            checks.append(Check("bundles", name, "ok", f"version {loaded.version}, every file as published"))
+    return checks or [Check("bundles", "none", "missing", "No bundle is installed. Install cmrseg again.")]
 
 
 def _accelerator() -> Check:
