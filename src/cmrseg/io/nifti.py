@@ -174,9 +174,11 @@ def _scaled(file: NiftiFile) -> NDArray[np.float32]:
     slope, intercept = float(file.header["scl_slope"]), float(file.header["scl_inter"])
     if np.isnan(slope) or slope == 0:
         slope, intercept = 1.0, 0.0
-    if not (np.isfinite(slope) and np.isfinite(intercept)):
+    if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):
         raise InputRefused(
-            "unreadable", "The intensity scale of the NIfTI header is infinite.", "Convert the original series again."
+            "unreadable",
+            "The intensity scale of the NIfTI header is negative or infinite.",
+            "Convert the original series again.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
         if (slope, intercept) == (1.0, 0.0):
@@ -244,7 +246,7 @@ def _describe(header: Any, shape_xyzt: tuple[int, ...], n_dimensions: int, schem
     numbers = " ".join(f"{scheme[n]}={short.get(n, n)}" for n in scheme.foreground_names)
     header["dim"] = [n_dimensions, *shape_xyzt[:n_dimensions], *([1] * (7 - n_dimensions))]
     header["datatype"], header["bitpix"] = 2, 8
-    header["vox_offset"] = 352 if isinstance(header, nib.Nifti1Header) else 544
+    header["vox_offset"] = int(header["sizeof_hdr"]) + 4
     header["scl_slope"], header["scl_inter"] = 1.0, 0.0
     header["cal_min"], header["cal_max"] = 0.0, 0.0
     header["intent_code"] = _INTENT_LABEL

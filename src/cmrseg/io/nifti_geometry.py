@@ -16,7 +16,9 @@ affine (s-form), each of the last two with a code that says whether it means any
 6. A slice distance of exactly 1 mm is the value writers leave when they know none. It is believed only when at least
    40 slices make the stack long enough to hold a heart (adult ventricles are 80 to 100 mm long), and 1 x 1 x 1 mm
    only when the file also gives a position or an oblique direction that somebody must have measured.
-7. Axes may leave the right angle by the 2 degrees `Geometry` accepts; the q-form, which cannot shear, may differ from
+7. Where nothing but ``pixdim`` gives the sizes, pixels must be square to within a factor of 1.5; scanners make square
+   pixels, and no second statement would tell a damaged number.
+8. Axes may leave the right angle by the 2 degrees `Geometry` accepts; the q-form, which cannot shear, may differ from
    the s-form by slightly more.
 
 Slices lie along the third axis. A file whose slice axis comes first or second (its voxels are longest there, by half
@@ -45,6 +47,7 @@ MIN_SLICES_AT_1_MM = 40
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _MS_PER_UNIT = {8: 1000.0, 16: 1.0, 24: 0.001}
 _SIZE_TOLERANCE = 0.01
+_MAX_PIXEL_RATIO = 1.5
 _DIRECTION_TOLERANCE_DEGREES = 2.5
 _REMEDY = "Convert the original series again; cmrseg does not guess geometry."
 
@@ -84,8 +87,8 @@ def grid_of(header: Any, shape_xyz: tuple[int, int, int]) -> Grid:
         findings += (
             Finding("slice_axis", "info", f"The slices lie along axis {axes[2] + 1} of the file; it is read as Z."),
         )
-    _refuse_default_sizes(affine, shape_xyz[axes[2]], axes, known)
     columns = affine[:, [*axes, 3]]
+    _refuse_default_sizes(columns, shape_xyz[axes[2]], known)
     geometry = Geometry(columns, tuple(shape_xyz[a] for a in axes), known)  # type: ignore[arg-type]
     return Grid(geometry, axes, findings)
 
@@ -214,16 +217,22 @@ def _axis_order(sizes: NDArray[np.float64]) -> tuple[int, int, int]:
     return others[0], others[1], longest
 
 
-def _refuse_default_sizes(affine: NDArray[np.float64], n_slices: int, axes: tuple[int, int, int], known: bool) -> None:
+def _refuse_default_sizes(affine: NDArray[np.float64], n_slices: int, known: bool) -> None:
     matrix = affine[:3, :3]
     sizes = np.linalg.norm(matrix, axis=0)
     one = np.abs(sizes - 1.0) < 1e-4
     measured = known and (bool(np.abs(affine[:3, 3]).max() > 0) or not _is_placeholder(matrix))
-    if (one[axes[2]] and n_slices < MIN_SLICES_AT_1_MM) or (one.all() and not measured):
+    if (one[2] and n_slices < MIN_SLICES_AT_1_MM) or (one.all() and not measured):
         raise InputRefused(
             "no_spacing",
             f"The NIfTI header says {_in_mm(sizes)} mm, the value of a header that was never filled in.",
             "Convert the original series again so that the file keeps its voxel sizes; cmrseg does not guess them.",
+        )
+    if not known and max(sizes[:2]) > _MAX_PIXEL_RATIO * min(sizes[:2]):
+        raise InputRefused(
+            "no_spacing",
+            f"Pixels of {sizes[0]:.4g} x {sizes[1]:.4g} mm are not square, and nothing in the file confirms them.",
+            _REMEDY,
         )
 
 
