@@ -1,0 +1,197 @@
+"""From a segmentation to every number of the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg import labels
+from cmrseg.errors import UsageError
+from cmrseg.quantify import definitions
+from cmrseg.quantify.aha import AhaSegments, Level, aha_sectors
+from cmrseg.quantify.body import body_surface_area_m2
+from cmrseg.quantify.borders import find_borders
+from cmrseg.quantify.heart_phases import HeartPhases, find_phases
+from cmrseg.quantify.volumes import (
+    MYOCARDIUM_DENSITY_G_ML,
+    SMALLEST_EDV_FOR_EF_ML,
+    ejection_fraction_percent,
+    volume_curves_ml,
+)
+from cmrseg.quantify.wall_thickness import local_thickness_mm, thickest_mm
+from cmrseg.study import Finding, Measurement, Measurements, Patient, Segmentation
+
+#: A value in its unit, or None, and why there is none.
+Known = tuple[float | None, str]
+
+#: Nothing is known of the patient.
+UNKNOWN_PATIENT = Patient()
+
+_STRUCTURE_WORDS = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myocardium": "LV myocardium"}
+
+
+def measure(
+    segmentation: Segmentation, *, patient: Patient = UNKNOWN_PATIENT, heart_rate_bpm: float | None = None
+) -> Measurements:
+    """Every number that a cine segmentation gives, each with unit, definition, source and healthy range.
+
+    Args:
+        segmentation: labels of `labels.CINE` on the image's grid.
+        patient: height and weight for indexing; sex and age for reference ranges.
+        heart_rate_bpm: beats per minute for cardiac output, above 0; None where not known.
+
+    Returns:
+        All keys of `definitions.CINE`, in that order. What cannot be known has the value None and a note: nothing is
+        measured from an empty mask, one frame gives no end-systole, no ejection fraction is given under 10 mL.
+
+    Raises:
+        UsageError: for another label scheme (scar is not measured from a cine).
+    """
+    if segmentation.scheme.name != labels.CINE.name:
+        raise UsageError(
+            f"Masks of the scheme {segmentation.scheme.name!r} cannot be measured yet.",
+            "Give cine masks: RV cavity 1, LV myocardium 2, LV cavity 3.",
+        )
+    return _measure_cine(segmentation, patient, heart_rate_bpm)
+
+
+def _measure_cine(segmentation: Segmentation, patient: Patient, heart_rate_bpm: float | None) -> Measurements:
+    curves_ml = volume_curves_ml(segmentation)
+    phases = find_phases(curves_ml["lv_cavity"])
+    known = _volumes_and_mass(curves_ml, phases)
+    known |= _output_and_rate(known, heart_rate_bpm)
+    known |= _indexed(known, body_surface_area_m2(patient))
+    wall = _wall_at_end_diastole(segmentation, phases)
+    known |= wall.known
+    values: list[Measurement] = []
+    for key in definitions.CINE:
+        value, note = known[key]
+        values.append(definitions.measurement(key, value, patient, note))
+    return Measurements(
+        kind="cine",
+        values=tuple(values),
+        ed_frame=phases.ed_frame,
+        es_frame=phases.es_frame,
+        curves_ml=curves_ml,
+        segment_tables={"wall_thickness_ed_mm": wall.by_segment_mm},
+        findings=wall.findings,
+    )
+
+
+def _volumes_and_mass(curves_ml: dict[str, NDArray[np.float64]], phases: HeartPhases) -> dict[str, Known]:
+    """Volumes, stroke volume and ejection fraction of both ventricles, and LV mass at both phases."""
+    known: dict[str, Known] = {}
+    for side in ("lv", "rv"):
+        curve = curves_ml[f"{side}_cavity"]
+        edv = known[f"{side}_edv_ml"] = _at(curve, phases.ed_frame, f"{side}_cavity", "end-diastole", phases)
+        esv = known[f"{side}_esv_ml"] = _at(curve, phases.es_frame, f"{side}_cavity", "end-systole", phases)
+        known[f"{side}_sv_ml"], known[f"{side}_ef_percent"] = _stroke_volume_and_fraction(edv, esv)
+    for key, frame, word in (
+        ("lv_mass_g", phases.ed_frame, "end-diastole"),
+        ("lv_mass_es_g", phases.es_frame, "end-systole"),
+    ):
+        volume, note = _at(curves_ml["lv_myocardium"], frame, "lv_myocardium", word, phases)
+        known[key] = (None if volume is None else MYOCARDIUM_DENSITY_G_ML * volume, note)
+    return known
+
+
+def _at(curve_ml: NDArray[np.float64], frame: int | None, name: str, phase: str, phases: HeartPhases) -> Known:
+    """Volume at a frame; None where the frame is not known or the structure is not labelled there."""
+    if frame is None:
+        return None, phases.note
+    if curve_ml[frame] == 0.0:
+        return None, f"No {_STRUCTURE_WORDS[name]} is labelled at {phase}."
+    return float(curve_ml[frame]), phases.note
+
+
+def _stroke_volume_and_fraction(edv: Known, esv: Known) -> tuple[Known, Known]:
+    if edv[0] is None or esv[0] is None:
+        missing: Known = (None, edv[1] if edv[0] is None else esv[1])
+        return missing, missing
+    fraction = ejection_fraction_percent(edv[0], esv[0])
+    note = f"Not given for an end-diastolic volume under {SMALLEST_EDV_FOR_EF_ML:.0f} mL." if fraction is None else ""
+    return (edv[0] - esv[0], ""), (fraction, note)
+
+
+def _output_and_rate(known: dict[str, Known], heart_rate_bpm: float | None) -> dict[str, Known]:
+    """Heart rate as given, and cardiac output from it."""
+    if heart_rate_bpm is None or not (np.isfinite(heart_rate_bpm) and heart_rate_bpm > 0):
+        missing: Known = (None, "The study does not give a heart rate.")
+        return {"heart_rate_bpm": missing, "lv_co_l_min": missing}
+    stroke_volume, note = known["lv_sv_ml"]
+    output = None if stroke_volume is None else stroke_volume * heart_rate_bpm / 1000.0
+    return {"heart_rate_bpm": (float(heart_rate_bpm), ""), "lv_co_l_min": (output, note)}
+
+
+def _indexed(known: dict[str, Known], bsa: Known) -> dict[str, Known]:
+    """Body surface area, and what is divided by it."""
+    pairs = {f"{side}_{v}i_ml_m2": f"{side}_{v}_ml" for side in ("lv", "rv") for v in ("edv", "esv", "sv")}
+    pairs |= {"lv_ci_l_min_m2": "lv_co_l_min", "lv_massi_g_m2": "lv_mass_g"}
+    indexed: dict[str, Known] = {"bsa_m2": bsa}
+    for key, plain in pairs.items():
+        value, note = known[plain]
+        if value is None:
+            indexed[key] = (None, note)
+        elif bsa[0] is None:
+            indexed[key] = (None, f"Not indexed: {bsa[1]}")
+        else:
+            indexed[key] = (value / bsa[0], note)
+    return indexed
+
+
+@dataclass(frozen=True)
+class _Wall:
+    """Wall thickness at end-diastole: values by key, by AHA segment (float64[16], NaN where not seen), findings."""
+
+    known: dict[str, Known]
+    by_segment_mm: NDArray[np.float64]
+    findings: tuple[Finding, ...]
+
+
+def _wall_at_end_diastole(segmentation: Segmentation, phases: HeartPhases) -> _Wall:
+    by_segment = np.full(16, np.nan)
+    if phases.ed_frame is None:
+        return _Wall(_wall_values(by_segment, None, None, phases.note), by_segment, ())
+    frame, scheme = segmentation.labels[phases.ed_frame], segmentation.scheme
+    muscle, cavity = scheme.whole_myocardium(frame), scheme.mask(frame, "lv_cavity")
+    aha = aha_sectors(muscle, cavity, scheme.mask(frame, "rv_cavity"), segmentation.geometry)
+    rays = _thickness_by_slice(muscle, cavity, aha, segmentation.geometry.spacing_xyz_mm[:2])
+
+    segment = np.concatenate([aha.segment_at(level, angles) for level, angles, _ in rays] or [np.zeros(0, np.uint8)])
+    thickness = np.concatenate([mm for _, _, mm in rays] or [np.zeros(0)])
+    for number in range(1, 17):
+        if (segment == number).any():
+            by_segment[number - 1] = thickness[segment == number].mean()
+    thick = [thickest_mm(mm) for level, _, mm in rays if level in (Level.BASAL, Level.MID)]
+    mid = [mm for level, _, mm in rays if level is Level.MID]
+    note = "No slice of this part of the wall shows muscle all around the cavity." if aha.oriented or not rays else ""
+    note = note or (aha.findings[0].message if aha.findings else "")
+    values = _wall_values(by_segment, max(thick, default=None), float(np.mean(mid)) if mid else None, note)
+    return _Wall(values, by_segment, aha.findings)
+
+
+def _thickness_by_slice(
+    muscle: NDArray[np.bool_], cavity: NDArray[np.bool_], aha: AhaSegments, spacing_xy: tuple[float, float]
+) -> list[tuple[Level, NDArray[np.float64], NDArray[np.float64]]]:
+    """Level, angles and local thickness of every slice with a closed ring of muscle."""
+    rays = []
+    for z in np.flatnonzero(aha.closed_ring):
+        borders = find_borders(muscle[z], cavity[z], spacing_xy, mirrored=aha.long_axis.mirrored)
+        if borders is not None:
+            rays.append((aha.levels[z], borders.angles, local_thickness_mm(borders)))
+    return rays
+
+
+def _wall_values(
+    by_segment: NDArray[np.float64], greatest: float | None, mid_mean: float | None, note: str
+) -> dict[str, Known]:
+    known: dict[str, Known] = {
+        "wall_thickness_ed_max_mm": (greatest, "" if greatest is not None else note),
+        "wall_thickness_ed_mean_mm": (mid_mean, "" if mid_mean is not None else note),
+    }
+    for number, value in enumerate(by_segment, start=1):
+        here: Known = (None, note) if np.isnan(value) else (float(value), "")
+        known[f"wall_thickness_ed_aha{number:02d}_mm"] = here
+    return known
