@@ -133,13 +133,15 @@ class Geometry:
     def to_lps(self, index_xyz: ArrayLike) -> NDArray[np.float64]:
         """World position in LPS mm of index points, shape [..., 3]."""
         points = np.asarray(index_xyz, float)
-        return points @ self.affine[:3, :3].T + self.affine[:3, 3]
+        world: NDArray[np.float64] = points @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return world
 
     def to_index(self, points_lps: ArrayLike) -> NDArray[np.float64]:
         """Index coordinates (x, y, z) of world points in LPS mm, shape [..., 3]."""
         inverse = np.linalg.inv(self.affine)
         points = np.asarray(points_lps, float)
-        return points @ inverse[:3, :3].T + inverse[:3, 3]
+        index: NDArray[np.float64] = points @ inverse[:3, :3].T + inverse[:3, 3]
+        return index
 
     def with_shape(self, shape_xyz: tuple[int, int, int]) -> Geometry:
         """The same grid with another number of voxels."""
@@ -205,12 +207,14 @@ class Window:
     def extract(self, slices: NDArray[np.floating]) -> NDArray[np.float32]:
         """Slices [..., Y, X] seen through the window, float32[..., size, size]; outside the image its edge repeats."""
         rows, columns = self._matrices
-        return np.matmul(np.matmul(rows, slices.astype(np.float32, copy=False)), columns.T)
+        seen: NDArray[np.float32] = np.matmul(np.matmul(rows, slices.astype(np.float32, copy=False)), columns.T)
+        return seen
 
     def restore(self, maps: NDArray[np.floating]) -> NDArray[np.float32]:
         """Maps [..., size, size] carried back to the slice's grid, float32[..., Y, X]; zero outside the window."""
         rows, columns = self._inverse_matrices
-        return np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
+        carried: NDArray[np.float32] = np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
+        return carried
 
 
 def _interpolation(
@@ -230,4 +234,5 @@ def _interpolation(
     weights /= weights.sum(axis=1, keepdims=True)
     if not extend:
         weights[(positions < -0.5) | (positions > length - 0.5)] = 0.0
-    return weights.astype(np.float32)
+    matrix: NDArray[np.float32] = weights.astype(np.float32)
+    return matrix

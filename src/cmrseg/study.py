@@ -62,7 +62,7 @@ class Image:
         heart_rate_bpm: None when the file does not say.
         source: what the stack was made of, for run.json and the report: reader, vendor, phase key, ... No patient data.
         origin: what the reader needs to write masks back onto the input's own grid (e.g. the NIfTI header).
-        annotated_frames: frames a data set names by hand, e.g. ``{"ed": 0, "es": 11}``, counted from 0; information only.
+        annotated_frames: frames a data set names by hand, e.g. ``{"ed": 0, "es": 11}``, from 0; information only.
     """
 
     kind: Kind
@@ -146,7 +146,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class ReferenceRange:
-    """Where healthy people lie: mean and SD, and the interval mean +- 2 SD; `source` cites the table and its convention."""
+    """Where healthy people lie: mean and SD, interval mean +- 2 SD; `source` cites table and convention."""
 
     mean: float
     sd: float

@@ -7,6 +7,11 @@ from typing import Annotated
 import typer
 
 from cmrseg import __version__
+from cmrseg.cli.analyse import analyse_command
+from cmrseg.cli.demo import demo_command
+from cmrseg.cli.doctor import doctor_command
+from cmrseg.cli.measure import measure_command
+from cmrseg.cli.models import models_app
 from cmrseg.cli.train import train_command
 
 app = typer.Typer(
@@ -33,7 +38,12 @@ def main(
     """From a cardiac MR study to numbers a cardiologist reads. Research use; not a medical device."""
 
 
+app.command("demo")(demo_command)
+app.command("analyse")(analyse_command)
+app.command("measure")(measure_command)
 app.command("train")(train_command)
+app.add_typer(models_app, name="models")
+app.command("doctor")(doctor_command)
 
 
 def run() -> None:

@@ -57,12 +57,12 @@ def score_case(case: Case, load: Load, pipeline: Pipeline) -> CineScore:
     for phase, frame, expected in zip(PHASES, frames, truths, strict=True):
         for name in STRUCTURES:
             scores[f"{name}_{phase}"] = dice(result.labels[frame] == CINE[name], expected == CINE[name])
-    errors = []
+    errors = {}
     for name in ("lv_cavity", "rv_cavity"):
         predicted = [int((result.labels[f] == CINE[name]).sum()) for f in frames]
         expected_sizes = [int((t == CINE[name]).sum()) for t in truths]
-        errors.append(_ejection_fraction(predicted) - _ejection_fraction(expected_sizes))
-    return CineScore(case.case_id, case.group, scores, *errors)
+        errors[name] = _ejection_fraction(predicted) - _ejection_fraction(expected_sizes)
+    return CineScore(case.case_id, case.group, scores, errors["lv_cavity"], errors["rv_cavity"])
 
 
 def _ejection_fraction(sizes: Sequence[int]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy, one_hot
 
 SMOOTH = 1e-5
 
@@ -20,7 +20,7 @@ def soft_dice_loss(probabilities_BKHW: Tensor, target_BHW: Tensor) -> Tensor:
         scalar in 0..1; 0 when no foreground class is present in the target.
     """
     classes = probabilities_BKHW.shape[1]
-    truth_BKHW = F.one_hot(target_BHW, classes).movedim(-1, 1)[:, 1:].to(probabilities_BKHW.dtype)
+    truth_BKHW = one_hot(target_BHW, classes).movedim(-1, 1)[:, 1:].to(probabilities_BKHW.dtype)
     predicted_BKHW = probabilities_BKHW[:, 1:]
     overlap_K = (predicted_BKHW * truth_BKHW).sum((0, 2, 3))
     sizes_K = predicted_BKHW.sum((0, 2, 3)) + truth_BKHW.sum((0, 2, 3))
@@ -33,5 +33,4 @@ def soft_dice_loss(probabilities_BKHW: Tensor, target_BHW: Tensor) -> Tensor:
 
 def dice_ce_loss(logits_BKHW: Tensor, target_BHW: Tensor, dice_weight: float = 1.0) -> Tensor:
     """Cross-entropy plus `dice_weight` times the soft Dice loss; a scalar."""
-    cross_entropy = F.cross_entropy(logits_BKHW, target_BHW)
-    return cross_entropy + dice_weight * soft_dice_loss(logits_BKHW.softmax(1), target_BHW)
+    return cross_entropy(logits_BKHW, target_BHW) + dice_weight * soft_dice_loss(logits_BKHW.softmax(1), target_BHW)

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def to_channels_last(module: Network) -> Network:
+    """The module with its convolution weights laid out channels last, up to twice as fast on CPUs; in place."""
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this overload
+    return module
 
 
 class ConvBlock(nn.Sequential):

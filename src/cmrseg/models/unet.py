@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -33,9 +34,7 @@ class UNet(nn.Module):
         self.config = config
         widths = config.widths
         self.stem = ConvBlock(config.in_channels, widths[0])
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.MaxPool2d(2), ConvBlock(a, b)) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(nn.Sequential(nn.MaxPool2d(2), ConvBlock(a, b)) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
             UpBlock(low, skip, skip) for low, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )

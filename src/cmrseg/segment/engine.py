@@ -14,7 +14,7 @@ from cmrseg.errors import InputRefused
 from cmrseg.labels import LabelScheme
 from cmrseg.segment.postprocess import keep_the_heart
 from cmrseg.segment.preprocess import InputSpec, image_centre
-from cmrseg.study import Image, Segmentation
+from cmrseg.study import Finding, Image, Segmentation
 
 #: Frames that the locator looks at; the heart's place hardly moves, so a few spread over the beat suffice.
 LOCATOR_FRAMES = 4
@@ -85,7 +85,7 @@ def segment(image: Image, pipeline: Pipeline, options: SegmentOptions = SegmentO
     for frame, (labels_ZYX, agreement) in enumerate(_frames(image, pipeline, centre_xy)):
         labels[frame] = labels_ZYX
         agreements.append(agreement)
-    findings = ()
+    findings: tuple[Finding, ...] = ()
     if options.clean_up:
         labels, findings = keep_the_heart(labels, pipeline.scheme, image.geometry)
     names = pipeline.scheme.foreground_names

@@ -55,14 +55,16 @@ class InputSpec:
         flat -= flat.mean(axis=1, keepdims=True)
         deviation = flat.std(axis=1, keepdims=True)
         flat /= np.where(deviation > 1e-6, deviation, 1.0)
-        return flat.reshape(slices.shape)
+        normalised: NDArray[np.float32] = flat.reshape(slices.shape)
+        return normalised
 
     def with_context(self, slices_ZHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each slice of a stack with its neighbours, [Z, H, W] -> [Z, context_slices, H, W]; the ends repeat."""
         reach = self.context_slices // 2
         offsets = np.arange(-reach, reach + 1)
         index = np.clip(np.arange(len(slices_ZHW))[:, None] + offsets[None, :], 0, len(slices_ZHW) - 1)
-        return slices_ZHW[index]
+        stacked: NDArray[np.float32] = slices_ZHW[index]
+        return stacked
 
 
 def image_centre(geometry: Geometry) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from cmrseg.train.config import AugmentConfig
 
@@ -85,9 +85,7 @@ def draw(config: AugmentConfig, batch: int, slices: int, ratio: float, generator
         slice_source_BS=order,
         gamma_B=torch.exp(uniform(batch, limit=config.gamma)),
         bias_B1NN=uniform(batch, 1, 3, 3, limit=config.bias),
-        noise_sd_B=torch.rand(batch, generator=generator)
-        * config.noise
-        * happens(config.noise_probability, batch),
+        noise_sd_B=torch.rand(batch, generator=generator) * config.noise * happens(config.noise_probability, batch),
         blur_B=1
         + torch.rand(batch, generator=generator) * (config.blur_factor - 1) * happens(config.blur_probability, batch),
         noise_seed=int(torch.randint(2**31, (1,), generator=generator)),
@@ -107,16 +105,16 @@ def apply(numbers: Draw, images_BSLL: Tensor, labels_BLL: Tensor, size: int) -> 
         images [B, S, size, size] in 0..1 before noise, and labels [B, size, size] (int64).
     """
     batch, slices = images_BSLL.shape[:2]
-    grid_BHW2 = F.affine_grid(numbers.matrix_B23, [batch, 1, size, size], align_corners=False)
-    wobble = F.interpolate(numbers.elastic_B2NN, size=(size, size), mode="bicubic", align_corners=True)
+    grid_BHW2 = affine_grid(numbers.matrix_B23, [batch, 1, size, size], align_corners=False)
+    wobble = interpolate(numbers.elastic_B2NN, size=(size, size), mode="bicubic", align_corners=True)
     pixel = 2.0 / images_BSLL.shape[-1]
     grid_BHW2 = grid_BHW2 + wobble.permute(0, 2, 3, 1) * pixel
 
-    labels = F.grid_sample(labels_BLL[:, None].float(), grid_BHW2, mode="nearest", align_corners=False)[:, 0].long()
+    labels = grid_sample(labels_BLL[:, None].float(), grid_BHW2, mode="nearest", align_corners=False)[:, 0].long()
 
     chosen = images_BSLL.gather(1, numbers.slice_source_BS[:, :, None, None].expand_as(images_BSLL))
     grids = grid_BHW2[:, None] + (numbers.slice_shift_BS2 * pixel)[:, :, None, None, :]
-    images = F.grid_sample(
+    images = grid_sample(
         chosen.reshape(batch * slices, 1, *chosen.shape[2:]),
         grids.reshape(batch * slices, size, size, 2),
         mode="bilinear",
@@ -131,12 +129,12 @@ def _recolour(numbers: Draw, images_BSHW: Tensor) -> Tensor:
     low = images_BSHW.amin((2, 3), keepdim=True)
     span = (images_BSHW.amax((2, 3), keepdim=True) - low).clamp_min(1e-6)
     images = ((images_BSHW - low) / span) ** numbers.gamma_B[:, None, None, None]
-    field = F.interpolate(numbers.bias_B1NN, size=(size, size), mode="bicubic", align_corners=True)
+    field = interpolate(numbers.bias_B1NN, size=(size, size), mode="bicubic", align_corners=True)
     images = images * torch.exp(field)
     for k in torch.nonzero(numbers.blur_B > 1.05).flatten().tolist():
         coarse = max(8, round(size / float(numbers.blur_B[k])))
-        small = F.interpolate(images[k : k + 1], size=(coarse, coarse), mode="area")
-        images[k : k + 1] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+        small = interpolate(images[k : k + 1], size=(coarse, coarse), mode="area")
+        images[k : k + 1] = interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
     generator = torch.Generator().manual_seed(numbers.noise_seed)
     noise = torch.randn(images.shape, generator=generator)
     return images + noise * numbers.noise_sd_B[:, None, None, None]

@@ -60,7 +60,7 @@ def make_split(cases: Iterable[Case], config: DataConfig) -> Split:
         ids = sorted(groups[name])
         if len(ids) <= config.validation_per_group:
             raise UsageError(
-                f"Group {name!r} has {len(ids)} patients; {config.validation_per_group} were to be kept for validation.",
+                f"Group {name!r} has {len(ids)} patients; {config.validation_per_group} were to be kept apart.",
                 "Lower data.validation_per_group or add patients.",
             )
         kept.update(generator.choice(ids, config.validation_per_group, replace=False).tolist())

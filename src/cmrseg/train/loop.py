@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cmrseg.losses.dice_ce import dice_ce_loss
+from cmrseg.models.blocks import to_channels_last
 from cmrseg.models.unet import UNet
 from cmrseg.train import augment
 from cmrseg.train.config import TrainConfig
@@ -51,7 +52,9 @@ class WeightAverage:
                 value.copy_(current[name])
 
 
-def train(config: TrainConfig, bank: SliceBank, run: Path, validate: Validate, report: Callable[[str], None]) -> nn.Module:
+def train(
+    config: TrainConfig, bank: SliceBank, run: Path, validate: Validate, report: Callable[[str], None]
+) -> nn.Module:
     """Train one network, or go on with a run that was interrupted.
 
     Args:
@@ -66,7 +69,7 @@ def train(config: TrainConfig, bank: SliceBank, run: Path, validate: Validate, r
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    model = UNet(config.model).to(memory_format=torch.channels_last)
+    model = to_channels_last(UNet(config.model))
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.optim.learning_rate, weight_decay=config.optim.weight_decay
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from cmrseg.models.blocks import to_channels_last
 from cmrseg.models.unet import UNet
 from cmrseg.segment.engine import Stage
 from cmrseg.train.config import TrainConfig
@@ -36,7 +37,7 @@ def load_run(run: Path) -> tuple[TrainConfig, UNet]:
     model = UNet(config.model)
     tensors = load_file(run / "checkpoint.safetensors")
     model.load_state_dict({k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")})
-    return config, model.eval().to(memory_format=torch.channels_last)
+    return config, to_channels_last(model.eval())
 
 
 def stage_of(runs: Sequence[Path]) -> Stage:

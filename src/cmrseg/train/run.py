@@ -21,7 +21,9 @@ from cmrseg.train.loop import train
 from cmrseg.train.predict import TorchPredictor, stage_of
 
 
-def run_training(config: TrainConfig, data: Path, run: Path, locator: Path | None, report: Callable[[str], None]) -> None:
+def run_training(
+    config: TrainConfig, data: Path, run: Path, locator: Path | None, report: Callable[[str], None]
+) -> None:
     """Train the network of a configuration and leave a run folder that can be exported.
 
     Args:
@@ -97,5 +99,3 @@ def _validate_segmenter(
     scores = score(cases, lambda case: load_case(case, config.data), pipeline)
     write_scores(scores, run / "validation.csv")
     return summarise(scores)
-
-

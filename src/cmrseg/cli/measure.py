@@ -1,0 +1,38 @@
+"""`cmrseg measure`: the same numbers from masks somebody drew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmrseg.cli.analyse import show_result
+from cmrseg.cli.common import EXIT_REVIEW, errors_become_exit_codes, print_json
+
+
+def measure_command(
+    study: Annotated[Path, typer.Argument(help="DICOM folder, data-set folder, or NIfTI file.")],
+    masks: Annotated[Path, typer.Argument(help="NIfTI file of the masks, on the grid of the study's image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets the study's folder.")],
+    scheme: Annotated[
+        str, typer.Option(help="Numbers of the masks: cine (ACDC: 1 RV, 2 muscle, 3 LV) or mnms.")
+    ] = "cine",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON on stdout.")] = False,
+) -> None:
+    """Measure, check and report masks that a person or another program drew; no network is used."""
+    from rich.console import Console
+
+    from cmrseg.analyse import write
+    from cmrseg.measure_masks import measure_masks
+    from cmrseg.report.tables import measurements_json
+
+    with errors_become_exit_codes():
+        analysis = measure_masks(study, masks, scheme)
+        folder = write(analysis, output)
+        show_result(analysis, folder, Console(quiet=quiet or as_json, highlight=False))
+        if as_json:
+            print_json({"study": analysis.study.name, "folder": str(folder), **measurements_json(analysis)})
+        if analysis.verdict.status != "pass":
+            raise typer.Exit(EXIT_REVIEW)

@@ -1,0 +1,67 @@
+"""`cmrseg models`: list, show, verify and export bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmrseg.cli.common import errors_become_exit_codes, print_json
+
+models_app = typer.Typer(help="List, show, verify and export bundles.", no_args_is_help=True)
+NameOrPath = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle that ships, or its folder.")]
+
+
+@models_app.command("list")
+def list_command() -> None:
+    """Name, kind, version and licence of every bundle that ships."""
+    from cmrseg.segment.bundle import load, shipped_bundles
+
+    with errors_become_exit_codes():
+        for name in shipped_bundles():
+            bundle = load(name)
+            typer.echo(f"{name}\t{bundle.kind}\t{bundle.version}\t{bundle.manifest['licence_id']}")
+
+
+@models_app.command("show")
+def show_command(
+    bundle: NameOrPath, as_json: Annotated[bool, typer.Option("--json", help="Print bundle.json.")] = False
+) -> None:
+    """Print a bundle's card, or its bundle.json."""
+    from cmrseg.segment.bundle import load
+
+    with errors_become_exit_codes():
+        found = load(bundle)
+        if as_json:
+            print_json(dict(found.manifest))
+        else:
+            typer.echo((found.path / "CARD.md").read_text(encoding="utf-8"))
+
+
+@models_app.command("verify")
+def verify_command(bundle: NameOrPath) -> None:
+    """Check every byte of a bundle against its hashes and load its networks."""
+    from cmrseg.segment.bundle import load
+
+    with errors_become_exit_codes():
+        found = load(bundle)
+        found.pipeline()
+        typer.echo(f"{found.name} {found.version} is whole: {found.sha256}")
+
+
+@models_app.command("export")
+def export_command(
+    output: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
+    segmenter: Annotated[list[Path], typer.Option(help="Run folder of an ensemble member; give it once per member.")],
+    locator: Annotated[Path, typer.Option(help="Run folder of the locator.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of the labelled patients, to measure the bundle on those held out.")
+    ],
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1.0.0",
+) -> None:
+    """Make a bundle from training runs and measure it on the patients they held out."""
+    from cmrseg.train.release import release_cine
+
+    with errors_become_exit_codes():
+        release_cine(output, segmenter, locator, data, version, typer.echo)

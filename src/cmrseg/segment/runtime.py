@@ -1,0 +1,82 @@
+"""What runs an ONNX network: ONNX Runtime by default, OpenVINO where it is installed and asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg.errors import BundleError, UsageError
+
+Runtime = Literal["onnx", "openvino"]
+
+
+def usable_cores() -> int:
+    """CPU cores this process may run on; containers and batch systems often allow fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class OnnxPredictor:
+    """A network run by ONNX Runtime on the CPU: float32[N, S, H, W] -> float32[members, N, classes, H, W].
+
+    Args:
+        model: path of the ONNX file.
+        threads: CPU threads; all usable cores when None.
+
+    Raises:
+        BundleError: the file is not a network that ONNX Runtime can run.
+    """
+
+    def __init__(self, model: Path, threads: int | None = None) -> None:
+        import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except (Fail, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
+            raise BundleError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot run {model.name} of the bundle.",
+                "Upgrade onnxruntime, or export the bundle again.",
+            ) from error
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._session.run(None, {self._input: np.ascontiguousarray(inputs_NSHW)})[0]
+        return result
+
+
+class OpenvinoPredictor:
+    """The same network run by OpenVINO, faster on Intel CPUs; needs `pip install cmrseg[openvino]`."""
+
+    def __init__(self, model: Path, threads: int | None = None) -> None:
+        if importlib.util.find_spec("openvino") is None:
+            raise UsageError("OpenVINO is not installed.", "Install cmrseg[openvino], or use the onnx runtime.")
+        import openvino
+
+        settings = {"INFERENCE_NUM_THREADS": threads or usable_cores(), "PERFORMANCE_HINT": "LATENCY"}
+        self._model = openvino.Core().compile_model(str(model), "CPU", settings)
+
+    def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._model(np.ascontiguousarray(inputs_NSHW))[0]
+        return result
+
+
+def predictor(model: Path, runtime: Runtime = "onnx", threads: int | None = None) -> OnnxPredictor | OpenvinoPredictor:
+    """Load an ONNX file into a runtime by its name.
+
+    Raises:
+        UsageError: no such runtime, or it is not installed.
+    """
+    if runtime not in get_args(Runtime):
+        raise UsageError(f"There is no runtime {runtime!r}.", f"Runtimes: {', '.join(get_args(Runtime))}.")
+    return OpenvinoPredictor(model, threads) if runtime == "openvino" else OnnxPredictor(model, threads)
