@@ -12,6 +12,7 @@ from cmrseg.cli.demo import demo_command
 from cmrseg.cli.doctor import doctor_command
 from cmrseg.cli.measure import measure_command
 from cmrseg.cli.models import models_app
+from cmrseg.cli.phantom import phantom_command
 from cmrseg.cli.train import train_command
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app.command("analyse")(analyse_command)
 app.command("measure")(measure_command)
 app.command("train")(train_command)
 app.add_typer(models_app, name="models")
+app.command("phantom")(phantom_command)
 app.command("doctor")(doctor_command)
 
 

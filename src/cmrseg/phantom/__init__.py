@@ -1,7 +1,7 @@
 """Synthetic hearts with known volumes, ejection fraction and mass; as arrays, NIfTI or DICOM.
 
-    phantom = make_phantom(HeartSpec(seed=1))
-    write_dicom(phantom, folder, style="siemens")
+phantom = make_phantom(HeartSpec(seed=1))
+write_dicom(phantom, folder, style="siemens")
 """
 
 from cmrseg.phantom.dicom import STYLES, Style, write_dicom

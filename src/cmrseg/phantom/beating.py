@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from cmrseg.phantom.chest import FAT, MUSCLE, cover, within
 from cmrseg.phantom.heart import Ellipsoids, Heart
 from cmrseg.phantom.texture import Texture
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 LV_BLOOD, RV_BLOOD, ATRIAL_BLOOD = 1.0, 0.93, 0.92
 RV_WALL_MM, ATRIUM_WALL_MM = 3.0, 2.0
@@ -93,17 +94,16 @@ def _rv_blood(u: Floats, v: Floats, w: Floats, rv: Floats, one: Heart, grains: G
     trabeculae = np.clip(grains.middle - 0.9 + 0.9 * apical * near_wall, 0, 1) * (0.25 + 0.75 * near_wall * apical)
     band = np.exp(-((w + 50) ** 2) / np.float32(2 * 3.0**2) - ((v - 8 - 0.2 * u) ** 2) / np.float32(2 * 2.0**2))
     blood = RV_BLOOD * (1 + 0.06 * grains.coarse + 0.03 * grains.fine)
-    return blood - 0.55 * np.clip(trabeculae + 0.7 * band, 0, 1)
+    darkened: Floats = blood - 0.55 * np.clip(trabeculae + 0.7 * band, 0, 1)
+    return darkened
 
 
-def _lv_blood(
-    u: Floats, v: Floats, w: Floats, endo: Floats, one: Heart, grains: Grains, muscle: Floats
-) -> Floats:
+def _lv_blood(u: Floats, v: Floats, w: Floats, endo: Floats, one: Heart, grains: Grains, muscle: Floats) -> Floats:
     """Blood with fast flow near the valves, trabeculae at its rim, and two papillary muscles that follow the wall."""
     top, length = one.endo.top[0], one.endo.top[0] - one.endo.widest[0] + one.endo.c[0]
     level = (np.float32(top) - w) / np.float32(length)
     jet = np.exp(-((u + 4) ** 2 + v**2) / np.float32(2 * 8.0**2)) * np.clip(1 - 2.5 * np.abs(level), 0, 1)
-    blood = LV_BLOOD * (1 + 0.05 * grains.coarse + 0.02 * grains.fine) - 0.12 * jet
+    blood: Floats = LV_BLOOD * (1 + 0.05 * grains.coarse + 0.02 * grains.fine) - 0.12 * jet
     rim = np.exp(np.minimum(endo, 0) / 3) * np.clip(level * 1.6 - 0.3, 0, 1)
     blood = blood - 0.55 * np.clip(grains.middle - 0.2, 0, 1) * rim
     span = np.clip((level - 0.30) / 0.08, 0, 1) * np.clip((0.74 - level) / 0.08, 0, 1)
@@ -113,15 +113,14 @@ def _lv_blood(
         middle = 0.72 * scale
         du = u - np.float32(one.endo.a[0] * along) * middle
         dv = v - np.float32(one.endo.b[0] * across) * middle
-        radial, round_ = du * np.float32(along) + dv * np.float32(across), dv * np.float32(along) - du * np.float32(across)
-        shape = (np.sqrt((radial / np.float32(long_mm)) ** 2 + (round_ / np.float32(short_mm)) ** 2) - 1) * short_mm
+        radial = du * np.float32(along) + dv * np.float32(across)
+        tangential = dv * np.float32(along) - du * np.float32(across)
+        shape = (np.sqrt((radial / np.float32(long_mm)) ** 2 + (tangential / np.float32(short_mm)) ** 2) - 1) * short_mm
         blood = cover(blood, muscle, within(shape, 2.0) * span)
     return blood
 
 
-def _above_base(
-    signal: Floats, u: Floats, v: Floats, w: Floats, one: Heart, grains: Grains, edge_mm: float
-) -> Floats:
+def _above_base(signal: Floats, u: Floats, v: Floats, w: Floats, one: Heart, grains: Grains, edge_mm: float) -> Floats:
     """Left and right atrium, aortic root and outflow tract above the base planes; atria fill while ventricles empty."""
     full = 1 + 0.14 * float(one.contraction[0])
     lv_top, rv_top = float(one.epi.top[0]), float(one.rv.top[0])

@@ -7,6 +7,8 @@ Signal is relative to that of LV blood in a balanced steady-state cine.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ from cmrseg.phantom.spec import HeartSpec
 from cmrseg.phantom.stack import heart_pose
 from cmrseg.phantom.texture import Texture
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 LV_BASE = np.array([25.0, 0.0, 20.0])
 #: Rows are u, v, w of the default pose in chest coordinates.
@@ -46,7 +48,7 @@ def within(distance_mm: Floats, edge_mm: float) -> Floats:
 
 
 def ball(points: tuple[Floats, Floats, Floats], centre: tuple[float, ...], radii: tuple[float, ...]) -> Floats:
-    """About the distance in mm from the surface of an ellipsoid (negative inside); an infinite radius leaves an axis out."""
+    """About the distance in mm from an ellipsoid, negative inside; an infinite radius makes it a tube."""
     scaled = [(p - np.float32(c)) / np.float32(r) for p, c, r in zip(points, centre, radii, strict=True)]
     radius = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
     slope = np.sqrt(sum((s / np.float32(r)) ** 2 for s, r in zip(scaled, radii, strict=True)))
@@ -64,9 +66,12 @@ def chest_signal(u: Floats, v: Floats, w: Floats, texture: Texture, edge_mm: flo
     signal = _chest_wall(x, y, z, depth, coarse, fine, edge_mm)
     thorax = within(-inner, edge_mm)
     signal = cover(signal, _lungs(x, y, z, fine, texture), thorax)
-    signal = cover(signal, _belly(points, coarse, fine, texture, edge_mm), thorax * within(z - _diaphragm(x, y), edge_mm))
+    signal = cover(
+        signal, _belly(points, coarse, fine, texture, edge_mm), thorax * within(z - _diaphragm(x, y), edge_mm)
+    )
     signal = _mediastinum(signal, points, coarse, fine, edge_mm)
-    return signal * within(-depth, edge_mm)
+    result: Floats = signal * within(-depth, edge_mm)
+    return result
 
 
 def _diaphragm(x: Floats, y: Floats) -> Floats:
@@ -88,7 +93,8 @@ def _lungs(x: Floats, y: Floats, z: Floats, fine: Floats, texture: Texture) -> F
     """Dark, with vessels as bright spots that are denser near the root of the lung."""
     root = np.exp(-((x - 40) ** 2 + (y - 30) ** 2 + (z - 40) ** 2) / np.float32(2 * 70.0**2))
     vessels = np.clip((texture.at(x, y, z, 2.6) - 2.6 + 0.9 * root) * 1.2, 0, 1)
-    return (LUNG + 0.012 * fine + 0.55 * vessels).astype(np.float32)
+    signal: Floats = (LUNG + 0.012 * fine + 0.55 * vessels).astype(np.float32)
+    return signal
 
 
 def _belly(
@@ -112,7 +118,6 @@ def _mediastinum(
     signal: Floats, points: tuple[Floats, Floats, Floats], coarse: Floats, fine: Floats, edge_mm: float
 ) -> Floats:
     """Soft tissue behind the heart with spine, aorta, oesophagus and inferior vena cava; fat behind the breastbone."""
-    x, y, _ = points
     tissue = np.where(coarse > 0.1, FAT * 0.75, 0.36) + 0.05 * fine
     middle = ball(points, (2.0, 48.0, 0.0), (38.0, 50.0, np.inf))
     signal = cover(signal, tissue.astype(np.float32), within(middle + 5 * coarse, 3.0))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -16,29 +14,6 @@ from cmrseg.phantom.spec import HeartSpec
 STUDY_DATE = "20000101"
 STUDY_TIME = "120000"
 PATIENT_NAME = "Phantom^Heart"
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Parallel slices at one or more phases, ready to be written as one or several series.
-
-    Args:
-        number: series number of its first series.
-        description: series description as a technician types it.
-        data: float32[T, Z, Y, X] in whole numbers from 0 to 2047.
-        geometry: its grid.
-        times_ms: float64[T] after the R wave.
-        thickness_mm: thickness of a slice.
-        cine: whether the frames are phases of one beat.
-    """
-
-    number: int
-    description: str
-    data: NDArray[np.float32]
-    geometry: Geometry
-    times_ms: NDArray[np.float64]
-    thickness_mm: float
-    cine: bool = True
 
 
 def uid(*parts: object) -> UID:
@@ -110,15 +85,21 @@ def _add_patient(ds: Dataset, spec: HeartSpec) -> None:
         ds.PatientWeight = decimal(patient.weight_kg)
 
 
-def add_pixel_format(ds: Dataset, geometry: Geometry, bits_stored: int) -> None:
-    """Rows, columns and how a pixel is stored: unsigned 16 bit, of which `bits_stored` are used."""
+def add_pixel_format(ds: Dataset, geometry: Geometry, bits_stored: int, *, signed: bool = False) -> None:
+    """Rows, columns and how a pixel is stored: 16 bits, of which `bits_stored` are used."""
     ds.Columns, ds.Rows = geometry.shape_xyz[:2]
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, bits_stored, bits_stored - 1, 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, bits_stored, bits_stored - 1
+    ds.PixelRepresentation = int(signed)
 
 
-def add_sequence(ds: Dataset) -> None:
-    """How the pictures were taken: balanced steady-state gradient echo at 1.5 T."""
-    ds.MRAcquisitionType = "2D"
-    ds.RepetitionTime, ds.EchoTime, ds.FlipAngle = decimal(3.2), decimal(1.6), decimal(50)
-    ds.MagneticFieldStrength = decimal(1.5)
+def pixel_spacing(geometry: Geometry) -> list[DSfloat]:
+    """PixelSpacing: distance of rows, then of columns."""
+    x_mm, y_mm, _ = geometry.spacing_xyz_mm
+    return [decimal(y_mm), decimal(x_mm)]
+
+
+def stored_bytes(units: NDArray[np.float32], slope: float, *, signed: bool = False) -> bytes:
+    """Pixel data of a picture in units, little-endian, such that stored value times slope is the unit."""
+    stored: bytes = np.rint(units / slope).astype("<i2" if signed else "<u2").tobytes()
+    return stored

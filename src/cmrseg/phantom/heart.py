@@ -1,7 +1,7 @@
 """The shapes of the heart at every phase, in closed form, with their areas and volumes.
 
-The LV endocardium and epicardium are ellipsoids with one common widest level, cut by the base plane. The RV is a sheared
-ellipsoid cut by its own base plane, less the LV epicardium. Nothing here knows of voxels.
+The LV endocardium and epicardium are ellipsoids with one common widest level, cut by the base plane. The RV is a
+sheared ellipsoid cut by its own base plane, less the LV epicardium. Nothing here knows of voxels.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Heart:
         centre = self.rv_axis_u(level)[..., None]
         overlap = np.minimum(centre + half_width, epi_width) - np.maximum(centre - half_width, -epi_width)
         length = 2 * half_width - np.maximum(overlap, 0.0)
-        return (length * half_height * np.cos(angles)).sum(axis=-1) * (np.pi / samples)
+        areas: Floats = (length * half_height * np.cos(angles)).sum(axis=-1) * (np.pi / samples)
+        return areas
 
     def rv_volumes_ml(self, levels: int = 256, samples: int = 512) -> Floats:
         """Volume of the RV cavity, float64[T], by quadrature of the continuous shape along w.
@@ -158,8 +159,16 @@ def beat(spec: HeartSpec) -> Heart:
     a, b = (ed + (es - ed) * s for ed, es in zip(spec.lv_radii_ed_mm, spec.lv_radii_es_mm, strict=True))
     base = -spec.lv_base_descent_mm * s
     apex = -(spec.lv_length_mm + spec.apex_wall_ratio * spec.lv_wall_ed_mm)
-    muscle_ml = _muscle_ml(*_ventricle(spec, a[:1] * 0 + spec.lv_radii_ed_mm[0], a[:1] * 0 + spec.lv_radii_ed_mm[1],
-                                       np.zeros(1), apex, np.full(1, spec.lv_wall_ed_mm)))
+    muscle_ml = _muscle_ml(
+        *_ventricle(
+            spec,
+            a[:1] * 0 + spec.lv_radii_ed_mm[0],
+            a[:1] * 0 + spec.lv_radii_ed_mm[1],
+            np.zeros(1),
+            apex,
+            np.full(1, spec.lv_wall_ed_mm),
+        )
+    )
     low, high = np.zeros_like(s), np.full_like(s, 5 * spec.lv_wall_ed_mm)
     for _ in range(60):
         wall = (low + high) / 2

@@ -6,7 +6,7 @@ World coordinates turn from LPS to NIfTI's RAS here.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -60,7 +60,8 @@ def write_acdc_patient(phantom: Phantom, folder: Path, *, affine_style: AffineSt
 
 def _save(array: NDArray[np.generic], phantom: Phantom, path: Path, affine_style: AffineStyle) -> None:
     geometry: Geometry = phantom.image.geometry
-    image = nib.Nifti1Image(array.T, np.eye(4) if affine_style == "unit" else _LPS_TO_RAS @ geometry.affine)
+    nifti1: Any = nib.Nifti1Image
+    image = nifti1(array.T, np.eye(4) if affine_style == "unit" else _LPS_TO_RAS @ geometry.affine)
     zooms = list(geometry.spacing_xyz_mm)
     if array.ndim == 4:
         zooms.append(phantom.spec.rr_interval_ms / 1000.0 / phantom.spec.phases)

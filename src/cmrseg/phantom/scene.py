@@ -1,4 +1,4 @@
-"""Pictures of the phantom on any plane: chest and heart, averaged through the slice, as a coil and a receiver see them."""
+"""Pictures of the phantom on any plane: averaged through the slice, as a coil and a receiver see them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class Scene:
         index = np.stack(np.broadcast_arrays(x, y, np.float64(z)), axis=-1)
         middle = self.pose.to_heart(geometry.to_lps(index)).astype(np.float32)
         through = (self.pose.axes @ geometry.normal_lps).astype(np.float32)
-        offsets = (((np.arange(self.spec.subplanes) + 0.5) / self.spec.subplanes - 0.5) * thickness_mm).astype(np.float32)
+        offsets = (((np.arange(self.spec.subplanes) + 0.5) / self.spec.subplanes - 0.5) * thickness_mm).astype(
+            np.float32
+        )
         edge_mm = 1.2 * max(x_mm, y_mm)
         u, v, w = _subplanes(middle, through, offsets)
         coil = self._coil(middle)
@@ -77,8 +79,9 @@ class Scene:
         window = _beating_window(middle)
         if window is None:
             return [still] * len(frames)
-        grains = Grains.at(*(middle[window][..., k][None] for k in range(3)), self.texture)
-        u, v, w = _subplanes(middle[window], through, offsets)
+        near = middle[window]
+        grains = Grains.at(near[None, ..., 0], near[None, ..., 1], near[None, ..., 2], self.texture)
+        u, v, w = _subplanes(near, through, offsets)
         pictures = []
         for frame in frames:
             picture = still.copy()
@@ -104,7 +107,7 @@ class Scene:
 
 
 def _subplanes(middle: Floats, through: Floats, offsets: Floats) -> tuple[Floats, Floats, Floats]:
-    """u, v, w of planes beside the middle one, each of shape [S or 1, Y, X]; axes the normal does not move along stay 1."""
+    """u, v, w of the planes averaged in a slice, each [S, Y, X], or [1, Y, X] where all planes have the same values."""
     parts = []
     for k in range(3):
         step = through[k] * offsets if abs(through[k]) > 1e-5 else np.zeros(1, np.float32)

@@ -16,8 +16,8 @@ MYOCARDIUM_G_PER_ML = 1.05
 class HeartSpec:
     """A beating heart and the short-axis cine taken of it. The defaults are a healthy adult.
 
-    Heart coordinates: u from septum to lateral wall, v from anterior to inferior wall, w from apex to base; w = 0 is the
-    base plane of the LV at end-diastole. All sizes in mm. "ED" is end-diastole, "ES" end-systole.
+    Heart coordinates: u from septum to lateral wall, v from anterior to inferior wall, w from apex to base; w = 0 is
+    the base plane of the LV at end-diastole. All sizes in mm. "ED" is end-diastole, "ES" end-systole.
     """
 
     lv_radii_ed_mm: tuple[float, float] = (27.0, 26.0)
@@ -31,7 +31,7 @@ class HeartSpec:
     apex_wall_ratio: float = 0.6
     """Wall thickness at the apex over that at the widest level."""
     base_above_widest: float = 0.25
-    """How far the base plane lies above the widest level, as a fraction of the long semi-axis; 0 is half an ellipsoid."""
+    """Height of the base plane over the widest level, as a fraction of the long semi-axis; 0 is half an ellipsoid."""
     lv_base_descent_mm: float = 10.0
     """How far the LV base plane comes down from ED to ES; the epicardial apex stays."""
     rv_radii_ed_mm: tuple[float, float] = (43.0, 44.0)
@@ -73,7 +73,7 @@ class HeartSpec:
     lv_in_image_xy: tuple[float, float] = (0.5, 0.5)
     """Where the LV's axis meets the picture, as a fraction of its width and height."""
     normal_lps: tuple[float, float, float] = (-0.6, 0.6, 0.53)
-    """x direction times y direction of the picture, any length. The default points from apex to base: the usual view."""
+    """x direction times y direction of the picture, any length. The default, from apex to base, is the usual view."""
     in_plane_rotation_degrees: float = 0.0
     """Turns the picture's axes about the normal, from x towards y. At 0, y points as far down the body as it can."""
     base_first: bool = True

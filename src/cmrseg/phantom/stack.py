@@ -29,7 +29,8 @@ class Pose:
 
     def to_heart(self, points_lps: ArrayLike) -> NDArray[np.float64]:
         """(u, v, w) of LPS points, shape [..., 3]."""
-        return (np.asarray(points_lps, float) - self.origin) @ self.axes.T
+        uvw: NDArray[np.float64] = (np.asarray(points_lps, float) - self.origin) @ self.axes.T
+        return uvw
 
     def to_lps(self, points_uvw: ArrayLike) -> NDArray[np.float64]:
         """LPS position of (u, v, w) points, shape [..., 3]."""
@@ -39,7 +40,8 @@ class Pose:
 def unit(vector: ArrayLike) -> NDArray[np.float64]:
     """The vector at length 1."""
     values = np.asarray(vector, float)
-    return values / np.linalg.norm(values)
+    scaled: NDArray[np.float64] = values / np.linalg.norm(values)
+    return scaled
 
 
 def _downward(normal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -85,7 +87,8 @@ def heart_pose(spec: HeartSpec) -> Pose:
 
 def slice_levels(spec: HeartSpec) -> NDArray[np.float64]:
     """w of every slice centre in mm, float64[Z], in the order of the stack."""
-    from_base = spec.slice_distance_mm * (spec.slices_above_base - 0.5 - np.arange(spec.slices)) + spec.stack_shift_mm
+    steps = spec.slices_above_base - 0.5 - np.arange(spec.slices, dtype=np.float64)
+    from_base: NDArray[np.float64] = steps * spec.slice_distance_mm + spec.stack_shift_mm
     return from_base if _base_first(spec) else from_base[::-1]
 
 

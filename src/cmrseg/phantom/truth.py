@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,19 @@ class PhantomTruth:
         result["lv_mass_g"] = float(volumes.lv_myocardium[self.ed_frame]) * MYOCARDIUM_G_PER_ML
         result["lv_mass_es_g"] = float(volumes.lv_myocardium[self.es_frame]) * MYOCARDIUM_G_PER_ML
         return result
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON holds it: `numbers`, the same of the continuous shape, frames, and the curves in mL."""
+        curves = {name: np.round(getattr(self.discs, name), 6).tolist() for name in self.areas_mm2}
+        return {
+            **self.numbers(),
+            "ed_frame": self.ed_frame,
+            "es_frame": self.es_frame,
+            "wall_thickness_ed_mm": self.wall_thickness_ed_mm,
+            "heart_rate_bpm": self.heart_rate_bpm,
+            "curves_ml": curves,
+            "continuous": self.numbers("continuous"),
+        }
 
     @property
     def lv_edv_ml(self) -> float:
@@ -190,7 +203,9 @@ def _refuse_outside(u: Floats, v: Floats, heart: Heart, t: int, scales: list[Flo
     outline = np.linspace(0, 2 * np.pi, 33)
     epi, rv = scales[1][t], scales[2][t]
     around_u = np.concatenate([heart.epi.a[t] * epi * np.cos(outline), axis_u + heart.rv.a[t] * rv * np.cos(outline)])
-    around_v = np.concatenate([heart.epi.b[t] * epi * np.sin(outline), heart.rv_v + heart.rv.b[t] * rv * np.sin(outline)])
+    around_v = np.concatenate(
+        [heart.epi.b[t] * epi * np.sin(outline), heart.rv_v + heart.rv.b[t] * rv * np.sin(outline)]
+    )
     origin = np.array([u[0, 0], v[0, 0]])
     for end in (np.array([u[0, -1], v[0, -1]]), np.array([u[-1, 0], v[-1, 0]])):
         side = end - origin
