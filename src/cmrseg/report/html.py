@@ -1,0 +1,116 @@
+"""One self-contained report.html: no file beside it, nothing from the network, nothing executed but its own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import cmrseg
+from cmrseg.report.cine_page import CinePage, cine_page, flat_text
+from cmrseg.report.tables import all_findings, write_text
+from cmrseg.report.values import number
+from cmrseg.study import Analysis, Kind, Part, Patient
+
+#: What builds the page of each kind of stack. A page names its own template.
+PAGES: Mapping[Kind, Callable[[Part], CinePage]] = {"cine": cine_page}
+#: Badge and first sentence of every verdict.
+VERDICTS = {
+    "pass": ("Checks passed", "No check asks for a review. Look at the contours all the same: checks miss errors."),
+    "review": ("Review needed", "A person must look at the following before the numbers are used."),
+    "reject": ("Do not use", "The numbers below cannot be trusted and must not be used, for these reasons."),
+}
+#: Entries of run.json that the report prints, and their headings.
+RUN_LINES = {"versions": "Versions", "bundle": "Model", "bundles": "Models", "settings": "Settings"}
+_POLICY = (
+    "default-src 'none'; img-src data:; script-src '{script}'; style-src '{style}'; base-uri 'none'; form-action 'none'"
+)
+
+
+def write_report(analysis: Analysis, path: Path) -> None:
+    """Write the report of a study.
+
+    Args:
+        analysis: any analysed study; missing numbers, empty masks and single frames are said, not left out.
+        path: the HTML file to write; its folder exists.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_text(path, render(analysis))
+
+
+def render(analysis: Analysis) -> str:
+    """The report as HTML text; everything that comes from the study is escaped."""
+    script, style = _asset("cine.js"), _asset("report.css")
+    environment = Environment(
+        loader=PackageLoader("cmrseg.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    verdict = analysis.verdict.status
+    badge, advice = VERDICTS[verdict]
+    findings = all_findings(analysis)
+    return environment.get_template("report.html.j2").render(
+        name=analysis.study.name,
+        version=cmrseg.__version__,
+        verdict=verdict,
+        badge=badge,
+        advice=advice,
+        findings=findings,
+        reasons=[f for f in findings if f.severity != "info"],
+        facts=_facts(analysis.study.patient),
+        pages=[PAGES[part.image.kind](part) for part in analysis.parts],
+        run_lines=_run_lines(analysis),
+        timings=_timings(analysis),
+        script=Markup(script),
+        style=Markup(style),
+        policy=_POLICY.format(script=_hash(script), style=_hash(style)),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("cmrseg.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The source expression that lets exactly this inline text run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _facts(patient: Patient) -> tuple[str, ...]:
+    """What is known of the patient, in a few words each."""
+    entries = (
+        {"F": "female", "M": "male"}.get(patient.sex or ""),
+        patient.age_years is not None and f"{number(patient.age_years, 0)} years",
+        patient.height_cm is not None and f"{number(patient.height_cm, 0)} cm",
+        patient.weight_kg is not None and f"{number(patient.weight_kg, 0)} kg",
+    )
+    return tuple(e for e in entries if e)
+
+
+def _run_lines(analysis: Analysis) -> tuple[tuple[str, str], ...]:
+    """Heading and text of what run.json says of the software, the model and the settings."""
+    lines = [("Software", f"cmrseg {cmrseg.__version__}")]
+    for key, heading in RUN_LINES.items():
+        content = analysis.run.get(key)
+        if isinstance(content, Mapping):
+            lines += [(f"{heading}: {name.replace('_', ' ')}", flat_text(value)) for name, value in content.items()]
+        elif content:
+            lines.append((heading, flat_text(content)))
+    return tuple(lines)
+
+
+def _timings(analysis: Analysis) -> tuple[tuple[str, str], ...]:
+    """Seconds of every step that run.json has timed."""
+    timings = analysis.run.get("timings_s")
+    if not isinstance(timings, Mapping):
+        return ()
+    return tuple((str(step), f"{float(seconds):.2f} s") for step, seconds in timings.items())

@@ -1,0 +1,118 @@
+"""Measurements for machines: a flat JSON and a CSV with one row per number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from cmrseg.errors import OutputError
+from cmrseg.study import Analysis, Finding, Measurement
+
+#: Decimals kept in files: below the precision of any cardiac measurement, so nothing of meaning is lost.
+DECIMALS = 2
+CSV_COLUMNS = (
+    "key",
+    "label",
+    "value",
+    "unit",
+    "reference_low",
+    "reference_high",
+    "reference_group",
+    "definition",
+    "source",
+    "note",
+)
+#: First characters that make a spreadsheet take a cell for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def measurements_json(analysis: Analysis) -> dict[str, Any]:
+    """The numbers of a study as one flat mapping.
+
+    Args:
+        analysis: any analysed study.
+
+    Returns:
+        One entry per measurement under its key (float with two decimals, or None where it cannot be known), then
+        `ed_frame` and `es_frame` (counted from 0; None without a cine), `verdict`, and last `findings`, a list of
+        mappings with code, severity, message and where. Without parts, only these last entries.
+    """
+    cine = analysis.part("cine")
+    return {
+        **{m.key: _rounded(m.value) for m in _measurements(analysis)},
+        "ed_frame": cine.measurements.ed_frame if cine else None,
+        "es_frame": cine.measurements.es_frame if cine else None,
+        "verdict": analysis.verdict.status,
+        "findings": [
+            {"code": f.code, "severity": f.severity, "message": f.message, "where": f.where}
+            for f in all_findings(analysis)
+        ],
+    }
+
+
+def write_json(analysis: Analysis, path: Path) -> None:
+    """Write `measurements_json` to a file; raises OutputError when it cannot be written."""
+    write_text(path, json.dumps(measurements_json(analysis), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(analysis: Analysis, path: Path) -> None:
+    """Write one row per measurement, with `CSV_COLUMNS` as header; an unknown value is an empty cell.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay as they are.
+    Raises OutputError when the file cannot be written.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows([_cell(content) for content in _row(m)] for m in _measurements(analysis))
+    write_text(path, buffer.getvalue())
+
+
+def all_findings(analysis: Analysis) -> tuple[Finding, ...]:
+    """What quality control found and what the reader noticed, each once, gravest first."""
+    findings = dict.fromkeys((*analysis.verdict.findings, *analysis.study.findings))
+    gravity = {"reject": 0, "review": 1, "info": 2}
+    return tuple(sorted(findings, key=lambda finding: gravity[finding.severity]))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends; raises OutputError when that fails."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OutputError(
+            f"{path.name} could not be written: {error.strerror or error}.",
+            "Check that the folder exists, that you may write to it, and that the disk has room.",
+        ) from error
+
+
+def _measurements(analysis: Analysis) -> tuple[Measurement, ...]:
+    return tuple(m for part in analysis.parts for m in part.measurements.values)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(float(value), DECIMALS)
+
+
+def _row(measurement: Measurement) -> tuple[str | float | None, ...]:
+    reference = measurement.reference
+    return (
+        measurement.key,
+        measurement.label,
+        _rounded(measurement.value),
+        measurement.unit,
+        _rounded(reference.low) if reference else None,
+        _rounded(reference.high) if reference else None,
+        reference.group if reference else "",
+        measurement.definition,
+        measurement.source,
+        measurement.note,
+    )
+
+
+def _cell(content: str | float | None) -> str | float | None:
+    return f"'{content}" if isinstance(content, str) and content.startswith(_FORMULA_STARTS) else content

@@ -1,0 +1,177 @@
+"""Measurements as the report prints them: rounded text, healthy interval, cards, and the table of both ventricles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cmrseg.report.figures import RangeBar, range_bar
+from cmrseg.study import Measurement
+
+UNKNOWN = "—"
+#: Decimals in the table by unit; one where a unit is not named. Cards round to whole numbers where this says one.
+TABLE_DECIMALS = {"m2": 2, "bpm": 0, "/min": 0, "1/min": 0}
+#: Units whose first decimal a reader needs even at a glance.
+_FINE_UNITS = ("L/min", "L/min/m2", "mm", "m2")
+_PRINTED_UNITS = {"1/min": "bpm", "/min": "bpm"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One measurement ready to print.
+
+    Args:
+        measurement: what is shown.
+        text: value for the table, or a dash.
+        short: value for a card.
+        unit: with raised digits.
+        interval: healthy interval as text, empty without one.
+        bar: the value against it, or None.
+    """
+
+    measurement: Measurement
+    text: str
+    short: str
+    unit: str
+    interval: str
+    bar: RangeBar | None
+
+    @property
+    def outside(self) -> str:
+        """``below`` or ``above`` the healthy interval, or empty."""
+        return self.bar.outside if self.bar else ""
+
+    @property
+    def missing(self) -> str:
+        """Why there is no value; empty where there is one."""
+        return (self.measurement.note or "Not known.") if self.text == UNKNOWN else ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A key number, its indexed companion, and the one of the two that is drawn against a healthy interval."""
+
+    title: str
+    main: Shown
+    indexed: Shown | None
+    ranged: Shown | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: the same quantity of both ventricles; None where a ventricle has no such number."""
+
+    title: str
+    unit: str
+    lv: Shown | None
+    rv: Shown | None
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """What there is, left before right."""
+        return tuple(s for s in (self.lv, self.rv) if s)
+
+
+#: Title, key, and key of the indexed value of every card, by ventricle.
+CINE_CARDS: Mapping[str, Sequence[tuple[str, str, str]]] = {
+    "Left ventricle": (
+        ("Ejection fraction", "lv_ef_percent", ""),
+        ("End-diastolic volume", "lv_edv_ml", "lv_edvi_ml_m2"),
+        ("End-systolic volume", "lv_esv_ml", "lv_esvi_ml_m2"),
+        ("Stroke volume", "lv_sv_ml", "lv_svi_ml_m2"),
+        ("Myocardial mass", "lv_mass_g", "lv_massi_g_m2"),
+    ),
+    "Right ventricle": (
+        ("Ejection fraction", "rv_ef_percent", ""),
+        ("End-diastolic volume", "rv_edv_ml", "rv_edvi_ml_m2"),
+        ("End-systolic volume", "rv_esv_ml", "rv_esvi_ml_m2"),
+        ("Stroke volume", "rv_sv_ml", "rv_svi_ml_m2"),
+    ),
+}
+
+
+def show(measurement: Measurement) -> Shown:
+    """A measurement with its printed texts; a value that is None or not finite prints as a dash."""
+    value = measurement.value
+    known = value if value is not None and math.isfinite(value) else None
+    decimals = TABLE_DECIMALS.get(measurement.unit, 1)
+    short_decimals = decimals if measurement.unit in _FINE_UNITS else 0
+    reference = measurement.reference
+    interval = f"{_limit(reference.low)}–{_limit(reference.high)}" if reference else ""
+    return Shown(
+        measurement,
+        number(known, decimals),
+        number(known, short_decimals),
+        printed_unit(measurement.unit),
+        interval,
+        range_bar(known, reference),
+    )
+
+
+def _limit(value: float) -> str:
+    """A limit with one decimal, or none where it is a whole number, as reference tables print them."""
+    return number(value, 1).removesuffix(".0")
+
+
+def number(value: float | None, decimals: int) -> str:
+    """A value rounded for reading, with a true minus sign and never minus zero; a dash for None."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def printed_unit(unit: str) -> str:
+    """A unit as printed, e.g. mL/m²."""
+    return _PRINTED_UNITS.get(unit, unit.replace("m2", "m²"))
+
+
+def cards(shown: Mapping[str, Shown]) -> dict[str, tuple[Card, ...]]:
+    """The key numbers by ventricle; what was not measured has no card."""
+    result = {}
+    for ventricle, entries in CINE_CARDS.items():
+        found = tuple(
+            Card(title, shown[key], shown.get(indexed), _ranged(shown[key], shown.get(indexed)))
+            for title, key, indexed in entries
+            if key in shown
+        )
+        if found:
+            result[ventricle] = found
+    return result
+
+
+def _ranged(main: Shown, indexed: Shown | None) -> Shown | None:
+    return next((s for s in (indexed, main) if s and s.bar), None)
+
+
+def ventricle_rows(shown: Iterable[Shown]) -> tuple[Row, ...]:
+    """Rows of the table LV | RV, in the order of measurement; what belongs to no ventricle is left out."""
+    pairs: dict[str, dict[str, Shown]] = {}
+    for one in shown:
+        ventricle, _, quantity = one.measurement.key.partition("_")
+        if ventricle in ("lv", "rv"):
+            pairs.setdefault(quantity, {})[ventricle] = one
+    rows = []
+    for pair in pairs.values():
+        first = pair.get("lv") or pair["rv"]
+        title = first.measurement.label.removeprefix("LV ").removeprefix("RV ")
+        rows.append(Row(title[:1].upper() + title[1:], first.unit, pair.get("lv"), pair.get("rv")))
+    return tuple(rows)
+
+
+def reference_notes(shown: Iterable[Shown]) -> tuple[str, ...]:
+    """Where the healthy intervals come from: each group and source once."""
+    references = (s.measurement.reference for s in shown)
+    return tuple(dict.fromkeys(f"{r.group}: {r.source}" for r in references if r))
+
+
+def remarks(shown: Iterable[Shown]) -> tuple[str, ...]:
+    """What is to be said of numbers that are known, each remark once, with what it is about where that is short."""
+    about: dict[str, list[str]] = {}
+    for one in shown:
+        if one.measurement.note and not one.missing:
+            about.setdefault(one.measurement.note, []).append(one.measurement.label)
+    return tuple(f"{note} ({', '.join(labels)})" if len(labels) <= 3 else note for note, labels in about.items())
