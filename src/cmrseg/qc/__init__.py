@@ -1,0 +1,6 @@
+"""Quality control: whether the numbers of an analysis can be used, and every reason why not."""
+
+from cmrseg.qc.rules import check
+from cmrseg.qc.thresholds import QcThresholds
+
+__all__ = ["QcThresholds", "check"]

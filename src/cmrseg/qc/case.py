@@ -1,0 +1,75 @@
+"""What a rule looks at: one analysed stack and the limits, with the masks that several rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg.qc.thresholds import QcThresholds
+from cmrseg.quantify.long_axis import LongAxis, find_long_axis
+from cmrseg.study import Finding, Image, Measurements, Segmentation
+
+Mask = NDArray[np.bool_]
+
+#: As readers say it.
+WORDS = {"lv_cavity": "LV cavity", "lv_myocardium": "LV myocardium", "rv_cavity": "RV cavity"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Image, masks, measurements and limits of one stack; masks are of the frames that numbers are read from."""
+
+    image: Image
+    segmentation: Segmentation
+    measurements: Measurements
+    limits: QcThresholds
+
+    @cached_property
+    def phases(self) -> tuple[tuple[str, int], ...]:
+        """The frames that numbers are read from, by name: end-diastole and, if known, end-systole."""
+        named = (("end-diastole", self.measurements.ed_frame), ("end-systole", self.measurements.es_frame))
+        return tuple((name, frame) for name, frame in named if frame is not None)
+
+    def mask(self, frame: int, *names: str) -> Mask:
+        """Boolean [Z, Y, X] of the named structures at a frame."""
+        return self.segmentation.scheme.mask(self.segmentation.labels[frame], *names)
+
+    @cached_property
+    def long_axis(self) -> LongAxis | None:
+        """Where base and apex are at end-diastole; None when the LV is in no frame."""
+        frame = self.measurements.ed_frame
+        if frame is None:
+            return None
+        left = self.mask(frame, "lv_cavity", "lv_myocardium")
+        return find_long_axis(left, self.mask(frame, "rv_cavity"), self.segmentation.geometry)
+
+    def value(self, key: str) -> float | None:
+        """A measurement by its key; None when it is not known or not measured."""
+        return next((m.value for m in self.measurements.values if m.key == key), None)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A slice of a frame that breaks a limit, and by how much (the sign says which way)."""
+
+    value: float
+    phase: str
+    frame: int
+    z: int
+
+
+def worst_spot(code: str, spots: list[Spot], say: Callable[[Spot], str]) -> Iterator[Finding]:
+    """One finding about the worst of many slices, saying how many there are; none for an empty list."""
+    if spots:
+        worst = max(spots, key=lambda spot: abs(spot.value))
+        others = f" Worst of {len(spots)} such slices." if len(spots) > 1 else ""
+        yield Finding(code, "review", say(worst) + others, at(worst.phase, worst.frame, worst.z))
+
+
+def at(phase: str, frame: int, z: int | None = None) -> str:
+    """Where a finding is, for `Finding.where`; frames and slices counted from 0."""
+    return f"{phase}, frame {frame}" + ("" if z is None else f", slice {z}")

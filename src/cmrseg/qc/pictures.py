@@ -1,0 +1,77 @@
+"""Is the image itself fit to be measured?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cmrseg.qc.case import Case
+from cmrseg.study import Finding
+
+
+def pixels_are_numbers(case: Case) -> Iterator[Finding]:
+    """NaN or infinity."""
+    broken = int((~np.isfinite(case.image.data)).sum())
+    if broken:
+        yield Finding("image_nonfinite", "reject", f"{broken} voxels of the image are NaN or infinite.")
+
+
+def frames_hold_a_picture(case: Case) -> Iterator[Finding]:
+    """A frame of one grey value shows nothing."""
+    data = case.image.data
+    blank = np.flatnonzero(data.max(axis=(1, 2, 3)) == data.min(axis=(1, 2, 3)))
+    if len(blank) == len(data):
+        yield Finding("image_constant", "reject", "Every frame of the image has one grey value only.")
+    elif len(blank):
+        yield Finding(
+            "frame_constant",
+            "review",
+            f"{len(blank)} of {len(data)} frames have one grey value only.",
+            f"frame {blank[0]}",
+        )
+
+
+def slices_differ(case: Case) -> Iterator[Finding]:
+    """Two neighbouring slices with the very same pixels are one slice counted twice."""
+    data = case.image.data
+    for z in range(data.shape[1] - 1):
+        one, other = data[:, z], data[:, z + 1]
+        if one.max() > one.min() and np.array_equal(one, other):
+            yield Finding(
+                "slice_repeated",
+                "review",
+                f"Slices {z} and {z + 1} hold the same pixels; if one was copied, volumes are too large.",
+                f"slice {z + 1}",
+            )
+
+
+def blood_stands_out(case: Case) -> Iterator[Finding]:
+    """Blood is brighter than muscle on a cine, and not clipped."""
+    frame = case.measurements.ed_frame
+    if frame is None:
+        return
+    picture = case.image.data[frame]
+    blood, muscle = (picture[case.mask(frame, name)] for name in ("lv_cavity", "lv_myocardium"))
+    fewest = case.limits.fewest_pixels
+    if len(blood) < fewest or len(muscle) < fewest or not (np.isfinite(blood).all() and np.isfinite(muscle).all()):
+        return
+    spread = float(np.sqrt((blood.var(dtype=np.float64) + muscle.var(dtype=np.float64)) / 2))
+    difference = float(blood.mean(dtype=np.float64) - muscle.mean(dtype=np.float64))
+    contrast = difference / spread if spread > 0 else (np.inf if difference > 0 else 0.0)
+    if contrast < case.limits.contrast:
+        yield Finding(
+            "low_contrast",
+            "review",
+            f"Blood and muscle differ by {contrast:.1f} standard deviations at end-diastole (at least "
+            f"{case.limits.contrast:.1f} expected): a poor picture, another kind of image, or masks in the wrong "
+            "place.",
+        )
+    clipped = float((blood >= picture.max()).mean())
+    if clipped > case.limits.saturated_fraction:
+        yield Finding(
+            "saturated",
+            "review",
+            f"{clipped:.0%} of the LV cavity has the image's largest value: blood is clipped, and its border "
+            "uncertain.",
+        )

@@ -1,0 +1,86 @@
+"""Every check of a cine, in the order a reader would make them, and the verdict they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from cmrseg.errors import UsageError
+from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures
+from cmrseg.qc.case import Case
+from cmrseg.qc.thresholds import QcThresholds
+from cmrseg.study import Finding, Image, Measurements, Segmentation, Verdict
+
+Rule = Callable[[Case], Iterable[Finding]]
+
+CINE_RULES: tuple[Rule, ...] = (
+    pictures.pixels_are_numbers,
+    pictures.frames_hold_a_picture,
+    pictures.slices_differ,
+    pictures.blood_stands_out,
+    anatomy.structures_are_there,
+    anatomy.labels_are_not_swapped,
+    anatomy.cavity_is_enclosed,
+    anatomy.ventricles_are_apart,
+    anatomy.each_structure_is_one_piece,
+    anatomy.no_holes,
+    anatomy.no_slice_is_left_out,
+    anatomy.slices_lie_in_line,
+    anatomy.sizes_follow_each_other,
+    anatomy.rv_lies_on_its_side,
+    anatomy.wall_is_plausible,
+    coverage.enough_slices,
+    coverage.ends_lie_inside_the_stack,
+    coverage.grid_is_usual,
+    curves.enough_phases,
+    curves.ventricle_beats,
+    curves.curve_is_smooth,
+    curves.ventricle_empties_once,
+    curves.systole_has_its_time,
+    curves.beat_closes,
+    curves.muscle_keeps_its_mass,
+    curves.ventricles_pump_alike,
+    curves.phases_agree,
+    bounds.numbers_are_possible,
+    bounds.heart_rate_is_possible,
+    bounds.numbers_within_reference,
+    agreement.members_agree,
+)
+
+#: The usual limits.
+USUAL = QcThresholds()
+
+
+def check(
+    image: Image, segmentation: Segmentation, measurements: Measurements, *, thresholds: QcThresholds = USUAL
+) -> Verdict:
+    """Look at image, masks and numbers of a cine, and say whether they can be used.
+
+    Args:
+        image: the cine.
+        segmentation: labels on its grid.
+        measurements: what `quantify.measure` made of them.
+        thresholds: limits of the rules.
+
+    Returns:
+        ``reject`` when the numbers must not be used, ``review`` when a person must look, otherwise ``pass``; with the
+        findings of segmentation and measurement and those of the rules, gravest first. Blank masks are rejected.
+
+    Raises:
+        UsageError: when the measurements are not of a cine, or the masks do not lie on the image's grid.
+
+    Source: rules after Ruijsink et al., JACC Cardiovasc Imaging 2020;13:684, and the checks of ukbb_cardiac; limits in
+    `QcThresholds`.
+    """
+    if measurements.kind != "cine":
+        raise UsageError(f"Quality control of {measurements.kind!r} is not possible yet.", "Give a cine.")
+    if image.data.shape != segmentation.labels.shape:
+        raise UsageError(
+            f"The masks have the shape {segmentation.labels.shape}, the image {image.data.shape}.",
+            "Give masks that lie on the image's own grid.",
+        )
+    case = Case(image, segmentation, measurements, thresholds)
+    found = [*segmentation.findings, *measurements.findings]
+    for rule in CINE_RULES:
+        found.extend(rule(case))
+    gravity = {"reject": 0, "review": 1, "info": 2}
+    return Verdict.of(tuple(sorted(found, key=lambda finding: gravity[finding.severity])))

@@ -1,0 +1,102 @@
+"""Every limit that quality control uses, with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class QcThresholds:
+    """Limits of the rules. Those of anatomy were set so that masks drawn by experts (ACDC training set) mostly pass."""
+
+    fewest_pixels: int = 10
+    """A structure with fewer voxels in a frame counts as absent; a real apex alone holds more."""
+    fewest_slices: int = 5
+    """Slices that show the LV cavity at end-diastole; fewer cannot sum up to a ventricle. Children have 5."""
+
+    open_outline_fraction: float = 0.10
+    """Part of the LV cavity's outline on a slice that may touch background; in expert masks none does."""
+    rv_contact_fraction: float = 0.05
+    """Part of the LV cavity's outline on a slice that may touch the RV cavity; the septum lies between them."""
+    island_fraction: float = 0.05
+    """Part of a structure's volume outside its largest piece; more is a second object, not a stray pixel."""
+    island_ml: float = 0.5
+    """The same in mL, below which an island changes no number."""
+    hole_fraction: float = 0.02
+    """Part of a structure's area on a slice that holes may take; drawn contours have none."""
+    hole_pixels: int = 5
+    """Holes smaller than this on a slice change no number."""
+    centroid_jump_mm: float = 12.0
+    """How far a slice's LV may lie off the middle of its neighbours; 6 in 100 patients of ACDC do by 10 mm."""
+    area_jump_fraction: float = 0.45
+    """How far a slice's LV area may lie off the mean of its neighbours; a wrong contour jumps more."""
+    septum_side_cosine: float = -0.3
+    """Cosine between the direction from LV to RV and the patient's right and front; lower is a mirror image."""
+    apex_area_fraction: float = 0.35
+    """LV area of the stack's last apical slice over the largest; above, the apex lies outside the stack."""
+
+    wall_thickness_mm: Range = (2.0, 35.0)
+    """Mean of a segment and greatest place; aneurysms are thinner, and hearts with hypertrophic cardiomyopathy reach
+    30 mm."""
+
+    fewest_phases: int = 15
+    """Phases per beat below which end-systole may fall between two of them and EF comes out too low."""
+    fewest_phases_for_curve: int = 10
+    """Phases below which the shape of a volume curve cannot be judged."""
+    frame_jump_fraction: float = 0.08
+    """How far a frame's LV volume may lie off the smooth curve through its four neighbours, over EDV."""
+    second_dip_fraction: float = 0.25
+    """Depth of a second minimum of the LV curve over the stroke volume; the ventricle empties once per beat."""
+    es_fraction: Range = (0.2, 0.6)
+    """End-systole after end-diastole as a part of the beat: about a third at rest, a half at fast rates."""
+    open_beat_fraction: float = 0.15
+    """Difference of last and first LV volume over EDV; above, the recording does not close the beat."""
+    mass_difference_fraction: float = 0.40
+    """Difference of LV mass at ED and ES over their mean; muscle keeps its volume, expert contours differ by 30 %."""
+    mass_variation: float = 0.15
+    """Standard deviation over mean of the muscle volume over the beat."""
+    stroke_difference_fraction: float = 0.40
+    """Difference of LV and RV stroke volume over their mean beyond which it is mentioned (valve, shunt, or base)."""
+    stroke_difference_review_fraction: float = 1.00
+    """The same beyond which a person should look: one ventricle pumps three times what the other does."""
+    phase_disagreement_fraction: float = 0.15
+    """Distance of the RV's smallest volume, or of annotated frames, from the LV's end-systole as a part of the beat."""
+
+    lv_ef_possible: Range = (3.0, 90.0)
+    """LVEF in percent outside which the numbers are rejected."""
+    lv_ef_usual: Range = (8.0, 85.0)
+    """LVEF outside which a person should look: the worst and the best of 100 patients of ACDC lie inside."""
+    rv_ef_usual: Range = (5.0, 85.0)
+    """RVEF outside which a person should look."""
+    lv_edv_possible_ml: Range = (20.0, 600.0)
+    """LV end-diastolic volume outside which the numbers are rejected."""
+    lv_edv_usual_ml: Range = (45.0, 400.0)
+    """LV end-diastolic volume of the patients that models were trained on (ACDC: 49 to 374 mL)."""
+    rv_edv_usual_ml: Range = (35.0, 400.0)
+    """RV end-diastolic volume outside which a person should look."""
+    lv_mass_possible_g: Range = (20.0, 500.0)
+    """LV mass outside which the numbers are rejected."""
+    lv_mass_usual_g: Range = (30.0, 330.0)
+    """LV mass outside which a person should look."""
+    heart_rate_possible_bpm: Range = (25.0, 220.0)
+    """Heart rate outside which a header is wrong."""
+    pixel_mm: Range = (0.6, 2.5)
+    """Pixel size that models were trained on, with a margin (ACDC: 0.7 to 1.9 mm)."""
+    slice_distance_mm: Range = (4.0, 13.0)
+    """Slice distance that models were trained on, with a margin (ACDC: 5 to 10 mm)."""
+
+    agreement_lv_cavity: float = 0.90
+    """Mean Dice between the members of an ensemble below which a person should look."""
+    agreement_lv_myocardium: float = 0.82
+    """The same for muscle, a thin structure."""
+    agreement_rv_cavity: float = 0.82
+    """The same for the RV, whose base is the least certain place."""
+    agreement_frame: float = 0.80
+    """The same for the mean over structures of the frame at ED or ES."""
+
+    contrast: float = 1.0
+    """Difference of blood and muscle over their pooled standard deviation at ED, at least."""
+    saturated_fraction: float = 0.20
+    """Part of the LV cavity's voxels at the image's largest value; above, blood is clipped and its border with it."""
