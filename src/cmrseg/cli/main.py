@@ -10,6 +10,7 @@ from cmrseg import __version__
 from cmrseg.cli.analyse import analyse_command
 from cmrseg.cli.demo import demo_command
 from cmrseg.cli.doctor import doctor_command
+from cmrseg.cli.inspect import inspect_command
 from cmrseg.cli.measure import measure_command
 from cmrseg.cli.models import models_app
 from cmrseg.cli.phantom import phantom_command
@@ -41,6 +42,7 @@ def main(
 
 app.command("demo")(demo_command)
 app.command("analyse")(analyse_command)
+app.command("inspect")(inspect_command)
 app.command("measure")(measure_command)
 app.command("train")(train_command)
 app.add_typer(models_app, name="models")

@@ -1,0 +1,117 @@
+"""`cmrseg inspect STUDY`: what is in a DICOM study, its slice x phase grid, and why each file is where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmrseg.cli.common import EXIT_REFUSED, errors_become_exit_codes, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cmrseg.io.dicom.inspection import GridView, Inspection, Place
+
+_MARK = {"info": "note", "review": "review", "reject": "reject"}
+
+
+def inspect_command(
+    study: Annotated[Path, typer.Argument(help="Folder with the DICOM files of one study, or one DICOM file.")],
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, every file with its place.")] = False,
+) -> None:
+    """Show what a DICOM study holds: its stacks, the slice x phase grid, and why each file is where it is.
+
+    Files are numbered from 1 in the order of their sorted paths. The exit code is 1 when the study cannot be analysed.
+    """
+    with errors_become_exit_codes():
+        from cmrseg.io.dicom import inspect_dicom
+
+        inspection = inspect_dicom(study)
+    if json:
+        print_json(inspection.to_json())
+    else:
+        _show(inspection)
+    if inspection.refusal is not None:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _show(inspection: Inspection) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(
+        f"{inspection.n_files} files: {inspection.n_not_dicom} not DICOM, {inspection.n_without_image} DICOM without "
+        f"images, {len(inspection.unreadable)} unusable"
+    )
+    console.print(_stack_table(inspection))
+    for grid in inspection.grids:
+        console.print(_grid_table(grid))
+    for number, reason in inspection.unreadable:
+        console.print(Text(f"file {number:04d}: {reason}", style="red"))
+    for finding in inspection.findings:
+        console.print(Text(f"{_MARK[finding.severity]}: {finding.message} {finding.where}".rstrip()))
+    if inspection.refusal is not None:
+        code, cause, remedy = inspection.refusal
+        console.print(Text(f"cannot be analysed [{code}]: {cause}\n{remedy}", style="bold red"))
+
+
+def _stack_table(inspection: Inspection) -> Table:
+    from rich.table import Table
+
+    table = Table("series", "files", "slices", "images", "matrix", "pixel mm", "apart mm", "axis", "taken as", "why")
+    for row in inspection.stacks:
+        table.add_row(
+            _ranges(row.series_numbers) or "-",
+            str(row.n_files),
+            str(row.n_slices or "-"),
+            str(row.n_images or "-"),
+            f"{row.matrix[0]} x {row.matrix[1]}",
+            "-" if row.pixel_mm is None else f"{row.pixel_mm[0]:.3g} x {row.pixel_mm[1]:.3g}",
+            "-" if row.distance_mm is None else f"{row.distance_mm:.2f}",
+            "-" if row.axis_degrees is None else f"{row.axis_degrees:.0f}°",
+            row.taken_as or "-",
+            row.reason,
+            style=None if row.taken_as else "dim",
+        )
+    return table
+
+
+def _grid_table(grid: GridView) -> Table:
+    from rich.table import Table
+
+    state = "" if grid.complete else " (refused)"
+    key = grid.phase_key or "nothing"
+    table = Table("slice", "place mm", "phases", key, "files in order of phase", title=f"{grid.kind}{state}")
+    for number, row in enumerate(grid.slices, 1):
+        table.add_row(
+            str(number), f"{row.place_mm:.2f}", str(len(row.images)), _key_range(row.images), _files(row.images)
+        )
+    table.caption = f"Slices by position along the normal; phases ordered by {key} within each slice."
+    return table
+
+
+def _key_range(images: tuple[Place, ...]) -> str:
+    values = [image.key_value for image in images if image.key_value is not None]
+    return f"{values[0]:g} … {values[-1]:g}" if values else "-"
+
+
+def _files(images: tuple[Place, ...]) -> str:
+    """File numbers in the order of the phases; frames of one multi-frame file as ``file:frames``."""
+    files = [image.file for image in images]
+    if len(files) > 1 and len(set(files)) == 1:
+        return f"{files[0]:04d}:{_ranges(tuple(image.frame for image in images))}"
+    return _ranges(tuple(files))
+
+
+def _ranges(numbers: tuple[int, ...]) -> str:
+    """Numbers as printed ranges, in their order: 1, 2, 3, 7 becomes ``1-3, 7``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)

@@ -1,0 +1,167 @@
+"""One image of a file as a `Frame`: where it lies, when in the heart beat it was taken, what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
+
+from cmrseg.io.dicom import tags
+from cmrseg.io.dicom.records import Frame, Header
+
+IMAGE_TYPE = Tag("ImageType")
+FRAME_TYPE = Tag("FrameType")
+COMPLEX_COMPONENT = Tag("ComplexImageComponent")
+POSITION = Tag("ImagePositionPatient")
+ORIENTATION = Tag("ImageOrientationPatient")
+SPACING = Tag("PixelSpacing")
+INSTANCE_NUMBER = Tag("InstanceNumber")
+SLOPE = Tag("RescaleSlope")
+INTERCEPT = Tag("RescaleIntercept")
+INVERSION_TIME = Tag("InversionTime")
+INVERSION_TIMES = Tag("InversionTimes")
+ECHO_TIME = Tag("EchoTime")
+EFFECTIVE_ECHO_TIME = Tag("EffectiveEchoTime")
+NOMINAL_INTERVAL = Tag("NominalInterval")
+RR_NOMINAL = Tag("RRIntervalTimeNominal")
+HEART_RATE = Tag("HeartRate")
+TRIGGER_TIME = Tag("TriggerTime")
+TRIGGER_DELAY = Tag("NominalCardiacTriggerDelayTime")
+TEMPORAL_IDENTIFIER = Tag("TemporalPositionIdentifier")
+TEMPORAL_INDEX = Tag("TemporalPositionIndex")
+ACQUISITION_TIME = Tag("AcquisitionTime")
+ACQUISITION_MOMENT = Tag("AcquisitionDateTime")
+FRAME_MOMENT = Tag("FrameAcquisitionDateTime")
+CONTENT_TIME = Tag("ContentTime")
+
+#: Elements a frame is made of; an enhanced file may hold them in any functional group.
+FRAME_TAGS: tuple[BaseTag, ...] = (
+    IMAGE_TYPE,
+    FRAME_TYPE,
+    COMPLEX_COMPONENT,
+    POSITION,
+    ORIENTATION,
+    SPACING,
+    INSTANCE_NUMBER,
+    SLOPE,
+    INTERCEPT,
+    INVERSION_TIME,
+    INVERSION_TIMES,
+    ECHO_TIME,
+    EFFECTIVE_ECHO_TIME,
+    NOMINAL_INTERVAL,
+    RR_NOMINAL,
+    HEART_RATE,
+    TRIGGER_TIME,
+    TRIGGER_DELAY,
+    TEMPORAL_IDENTIFIER,
+    TEMPORAL_INDEX,
+    ACQUISITION_TIME,
+    ACQUISITION_MOMENT,
+    FRAME_MOMENT,
+    CONTENT_TIME,
+    tags.PHILIPS_PHASE,
+)
+#: Heart rates a person can have, in beats per minute.
+HEART_RATE_RANGE_BPM = (25.0, 220.0)
+#: Farther from the magnet's centre than any patient reaches.
+MAX_POSITION_MM = 5000.0
+
+Find = Callable[[BaseTag], Any]
+
+
+def classic_frame(header: Header, dataset: Dataset) -> Frame:
+    """The one image of a file that is not multi-frame."""
+    return make_frame(header, 0, lambda tag: tags.value(dataset, tag))
+
+
+def make_frame(header: Header, index: int, find: Find) -> Frame:
+    """A frame from whatever finds its elements; what is absent or senseless becomes None.
+
+    Args:
+        header: the file.
+        index: place in the pixel data, from 0.
+        find: value of an element for this frame, or None.
+    """
+    image_type = tuple(tags.text(find(FRAME_TYPE) or find(IMAGE_TYPE)).upper().split("\\"))
+    acquired = _first(tags.seconds, find, ACQUISITION_TIME, FRAME_MOMENT, ACQUISITION_MOMENT)
+    slope, intercept = find(SLOPE), find(INTERCEPT)
+    return Frame(
+        header=header,
+        index=index,
+        image_type=image_type,
+        component=_component(image_type, tags.text(find(COMPLEX_COMPONENT)).upper()),
+        position=_position(find(POSITION)),
+        orientation=tags.numbers(find(ORIENTATION), 6),
+        spacing_rc=_spacing(find(SPACING)),
+        phase=_phase_keys(find, acquired),
+        acquired_seconds=acquired,
+        slope=1.0 if slope is None else _or_nan(slope),
+        intercept=0.0 if intercept is None else _or_nan(intercept),
+        inversion_ms=_positive(_first(tags.number, find, INVERSION_TIME, INVERSION_TIMES)),
+        echo_ms=_positive(_first(tags.number, find, ECHO_TIME, EFFECTIVE_ECHO_TIME)),
+        rr_ms=_plausible_rr(_first(tags.number, find, NOMINAL_INTERVAL, RR_NOMINAL)),
+        heart_rate_bpm=_plausible_rate(tags.number(find(HEART_RATE))),
+    )
+
+
+def _first(convert: Callable[[Any], float | None], find: Find, *candidates: BaseTag) -> float | None:
+    for tag in candidates:
+        result = convert(find(tag))
+        if result is not None:
+            return result
+    return None
+
+
+def _phase_keys(find: Find, acquired: float | None) -> dict[str, float]:
+    """Every value that could order the phases, by the names of `grid.PHASE_KEYS`."""
+    values = {
+        "TriggerTime": tags.number(find(TRIGGER_TIME)),
+        "NominalCardiacTriggerDelayTime": tags.number(find(TRIGGER_DELAY)),
+        "TemporalPosition": _first(tags.number, find, TEMPORAL_IDENTIFIER, TEMPORAL_INDEX),
+        "PhilipsPhaseNumber": tags.number(find(tags.PHILIPS_PHASE)),
+        "AcquisitionTime": acquired,
+        "ContentTime": tags.seconds(find(CONTENT_TIME)),
+        "InstanceNumber": tags.number(find(INSTANCE_NUMBER)),
+    }
+    return {name: number for name, number in values.items() if number is not None}
+
+
+def _position(found: Any) -> tuple[float, ...] | None:
+    position = tags.numbers(found, 3)
+    return position if position is not None and max(map(abs, position)) <= MAX_POSITION_MM else None
+
+
+def _spacing(found: Any) -> tuple[float, ...] | None:
+    spacing = tags.numbers(found, 2)
+    return spacing if spacing is not None and min(spacing) > 0 else None
+
+
+def _component(image_type: tuple[str, ...], complex_component: str) -> str:
+    """Magnitude, phase, or real, from ComplexImageComponent or the later values of ImageType."""
+    kinds = {
+        "phase": {"P", "PHASE", "PHASE MAP", "VELOCITY", "I", "IMAGINARY", "PHASE CONTRAST"},
+        "real": {"R", "R_IR", "REAL", "PSIR", "PS", "CR", "CORRECTED REAL"},
+    }
+    words = {complex_component, *image_type[2:]}
+    return next((kind for kind in ("real", "phase") if words & kinds[kind]), "magnitude")
+
+
+def _or_nan(found: Any) -> float:
+    result = tags.number(found)
+    return float("nan") if result is None else result
+
+
+def _positive(found: float | None) -> float | None:
+    return found if found is not None and found > 0 else None
+
+
+def _plausible_rate(rate_bpm: float | None) -> float | None:
+    low, high = HEART_RATE_RANGE_BPM
+    return rate_bpm if rate_bpm is not None and low <= rate_bpm <= high else None
+
+
+def _plausible_rr(rr_ms: float | None) -> float | None:
+    return rr_ms if rr_ms is not None and rr_ms > 0 and _plausible_rate(60_000.0 / rr_ms) else None

@@ -1,0 +1,273 @@
+"""What a study holds and why each file is where it is, without refusing anything that can be shown."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.grid import phase_key
+from cmrseg.io.dicom.reader import study_name
+from cmrseg.io.dicom.records import Frame
+from cmrseg.io.dicom.stacks import Stack
+from cmrseg.io.dicom.survey import (
+    Choice,
+    Survey,
+    choose,
+    refuse_hopeless,
+    refuse_nothing_found,
+    survey,
+    unreadable_table,
+)
+from cmrseg.study import Finding, Kind
+
+
+@dataclass(frozen=True)
+class StackRow:
+    """One stack, or one series without a place, as a line of the table.
+
+    Args:
+        series_numbers: of the series it is made of; empty when the files carry none.
+        n_files: files that hold it.
+        n_slices, n_images: parallel slices, and images that most of them have; 0 for images without a place.
+        matrix: columns x rows.
+        pixel_mm: distance of rows and of columns.
+        distance_mm: median distance of neighbouring slices; None for one slice.
+        axis_degrees: angle between the slices' normal and the usual long axis of the heart.
+        hints: what the descriptions hint at.
+        taken_as: ``cine``, ``lge``, or None.
+        reason: why, or why not.
+    """
+
+    series_numbers: tuple[int, ...]
+    n_files: int
+    n_slices: int
+    n_images: int
+    matrix: tuple[int, int]
+    pixel_mm: tuple[float, float] | None
+    distance_mm: float | None
+    axis_degrees: float | None
+    hints: tuple[str, ...]
+    taken_as: Kind | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one image of the shown stack lies.
+
+    Args:
+        file: number of the file in the sorted list of the study's files, from 1.
+        frame: of that file, from 0.
+        phase: rank in its slice, from 0.
+        key_value: value of the phase key; None without a key.
+    """
+
+    file: int
+    frame: int
+    phase: int
+    key_value: float | None
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """One slice of the shown stack: its place along the normal and its images in the order of their phase."""
+
+    place_mm: float
+    images: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class GridView:
+    """The slice x phase grid of the stack that was taken, or would have been if it were complete.
+
+    Args:
+        kind: what it is taken for.
+        phase_key: element that orders the phases; None for one phase, or when none orders them.
+        complete: False when it was refused.
+        slices: in the order of the normal.
+    """
+
+    kind: Kind
+    phase_key: str | None
+    complete: bool
+    slices: tuple[SliceRow, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The content of a study.
+
+    Args:
+        name: of the folder.
+        n_files, n_not_dicom, n_without_image: all files; those that are not DICOM; DICOM objects without images.
+        unreadable: number of each file that cannot be used, and why.
+        stacks: one row per stack or unplaced series, largest first.
+        grids: of the stacks that were taken, or should have been.
+        findings: what was noticed and accepted.
+        refusal: code, cause and remedy with which `read_dicom` refuses the study; None when it reads it.
+    """
+
+    name: str
+    n_files: int
+    n_not_dicom: int
+    n_without_image: int
+    unreadable: tuple[tuple[int, str], ...]
+    stacks: tuple[StackRow, ...]
+    grids: tuple[GridView, ...]
+    findings: tuple[Finding, ...]
+    refusal: tuple[str, str, str] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, for `json.dumps`."""
+        return asdict(self)
+
+
+def inspect_dicom(folder: Path, kind: Kind | None = None) -> Inspection:
+    """Show what a DICOM study holds; pixels are read only to tell copies from rivals.
+
+    Args:
+        folder: as for `read_dicom`.
+        kind: as for `read_dicom`.
+
+    Raises:
+        InputRefused: `not_found` or `too_large` when the folder itself cannot be walked.
+    """
+    folder = Path(folder)
+    with warnings.catch_warnings():
+        # pydicom's warnings quote the values it finds odd, and those can name a patient.
+        warnings.simplefilter("ignore")
+        view = survey(folder, kind)
+        choices, refusal = _choices(view)
+        return Inspection(
+            name=study_name(folder),
+            n_files=view.scan.n_files,
+            n_not_dicom=view.scan.n_other,
+            n_without_image=view.scan.n_no_image,
+            unreadable=tuple((number, damage.reason) for number, damage in unreadable_table(view)),
+            stacks=tuple(_rows(view, choices)),
+            grids=tuple(_grids(view, choices)),
+            findings=tuple(dict.fromkeys(f for choice in choices for f in choice.findings)),
+            refusal=refusal,
+        )
+
+
+def _choices(view: Survey) -> tuple[list[Choice], tuple[str, str, str] | None]:
+    """The stacks that are taken, and the refusal that `read_dicom` would give."""
+    choices: list[Choice] = []
+    try:
+        refuse_hopeless(view)
+        for selection in view.selections:
+            choice = choose(view, selection)
+            if choice is not None:
+                choices.append(choice)
+        if not choices:
+            raise refuse_nothing_found(view)
+    except InputRefused as error:
+        # A cine stands even when the LGE beside it is refused.
+        if not choices:
+            return [], (error.code, error.cause, error.remedy)
+    return choices, None
+
+
+def _rows(view: Survey, choices: Sequence[Choice]) -> list[StackRow]:
+    taken = {id(choice.judgement.stack): choice for choice in choices}
+    rows = [_stack_row(view, stack, taken.get(id(stack))) for stack in view.stacks]
+    for unplaced in view.unplaced:
+        header = unplaced.frames[0].header
+        rows.append(
+            StackRow(
+                series_numbers=_series_numbers(unplaced.frames),
+                n_files=_n_files(unplaced.frames),
+                n_slices=0,
+                n_images=0,
+                matrix=(header.columns, header.rows),
+                pixel_mm=None,
+                distance_mm=None,
+                axis_degrees=None,
+                hints=(),
+                taken_as=None,
+                reason=unplaced.damage.reason,
+            )
+        )
+    return rows
+
+
+def _stack_row(view: Survey, stack: Stack, choice: Choice | None) -> StackRow:
+    frame = stack.frames[0]
+    row_mm, column_mm = frame.spacing_rc or (0.0, 0.0)
+    return StackRow(
+        series_numbers=_series_numbers(stack.frames),
+        n_files=_n_files(stack.frames),
+        n_slices=len(stack.slices),
+        n_images=stack.n_images,
+        matrix=(frame.header.columns, frame.header.rows),
+        pixel_mm=(row_mm, column_mm),
+        distance_mm=round(stack.distance_mm, 3) if len(stack.slices) > 1 else None,
+        axis_degrees=round(stack.axis_angle_degrees, 1),
+        hints=tuple(sorted(stack.hints)),
+        taken_as=choice.kind if choice else None,
+        reason=choice.judgement.reason if choice else _reason_against(view, stack),
+    )
+
+
+def _reason_against(view: Survey, stack: Stack) -> str:
+    """Why a stack was not taken, for each kind that was looked for."""
+    reasons = []
+    for selection in view.selections:
+        for judgement in selection.candidates:
+            if judgement.stack is stack:
+                return f"could be {selection.kind} ({judgement.reason}), but was not taken"
+        reasons += [f"not {selection.kind}: {j.reason}" for j in selection.others if j.stack is stack]
+    return "; ".join(reasons)
+
+
+def _grids(view: Survey, choices: Sequence[Choice]) -> list[GridView]:
+    views = [
+        _grid_view(choice.kind, choice.grid.phase_key, choice.grid.cells, choice.judgement.stack, complete=True)
+        for choice in choices
+    ]
+    done = {choice.kind for choice in choices}
+    for selection in view.selections:
+        if selection.kind not in done and selection.candidates:
+            stack = selection.candidates[0].stack
+            key = phase_key(stack.slices)
+            slices = [sorted(found, key=lambda f: _key_value(f, key) or 0.0) for found in stack.slices]
+            views.append(_grid_view(selection.kind, key, slices, stack, complete=False))
+    return views
+
+
+def _grid_view(
+    kind: Kind, key: str | None, slices: Sequence[Sequence[Frame]], stack: Stack, *, complete: bool
+) -> GridView:
+    return GridView(
+        kind,
+        key,
+        complete,
+        tuple(
+            SliceRow(
+                round(float(stack.projection(found[0])), 3),
+                tuple(
+                    Place(frame.header.number, frame.index, phase, _key_value(frame, key))
+                    for phase, frame in enumerate(found)
+                ),
+            )
+            for found in slices
+        ),
+    )
+
+
+def _key_value(frame: Frame, key: str | None) -> float | None:
+    return frame.phase.get(key) if key else None
+
+
+def _series_numbers(frames: Sequence[Frame]) -> tuple[int, ...]:
+    return tuple(sorted({f.header.series_number for f in frames if f.header.series_number is not None}))
+
+
+def _n_files(frames: Sequence[Frame]) -> int:
+    return len(Counter(frame.header.number for frame in frames))

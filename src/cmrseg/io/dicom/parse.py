@@ -1,0 +1,123 @@
+"""One DICOM file to a pydicom dataset, within bounds.
+
+pydicom's own `dcmread` inflates deflated files without a limit and trusts element lengths when it allocates, so the
+file meta information is read here first and the rest is given to `pydicom.filereader.read_dataset`.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import BinaryIO, cast
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cmrseg.errors import InputRefused
+from cmrseg.io.dicom import tags
+
+#: No cardiac object unpacks to more; the largest enhanced cines are some hundred megabytes.
+MAX_INFLATED_BYTES = 512 * 2**20
+PREFIX_END = 132
+PIXEL_TAGS = frozenset((Tag(0x7FE0, 0x0010), Tag(0x7FE0, 0x0008), Tag(0x7FE0, 0x0009)))
+TRANSFER_SYNTAX = Tag(0x0002, 0x0010)
+
+
+class _Bounded:
+    """A file of which a read never asks for more bytes than it holds, whatever an element's length claims."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def read(self, count: int = -1) -> bytes:
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(left if count is None or count < 0 else min(count, left))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """True when the first 132 bytes are those of a DICOM file, with or without the preamble.
+
+    Without it the file must begin with an element of group 0002 or 0008 whose length is plausible.
+    """
+    if start[128:PREFIX_END] == b"DICM":
+        return True
+    if len(start) < 16 or start[0] not in (0x02, 0x08) or start[1] != 0 or start[3] != 0:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    length = int.from_bytes(start[6:8] if explicit else start[4:8], "little")
+    return length <= 128
+
+
+def parse(file: BinaryIO, size: int, *, pixels: bool) -> Dataset:
+    """Read a DICOM file.
+
+    Args:
+        file: opened for reading, at its start.
+        size: its length in bytes.
+        pixels: False stops before the pixel data.
+
+    Returns:
+        The dataset; its `file_meta` always names a transfer syntax.
+
+    Raises:
+        InputRefused: code `too_large`, when a deflated file unpacks beyond `MAX_INFLATED_BYTES`.
+        tags.PARSER_ERRORS: whatever pydicom raises on damaged bytes; the caller names it.
+    """
+    bounded = _Bounded(file, size)
+    bounded.seek(PREFIX_END if bounded.read(PREFIX_END)[128:] == b"DICM" else 0)
+    # pydicom asks its source for read, seek and tell only.
+    source = cast(BinaryIO, bounded)
+    meta = FileMetaDataset(
+        read_dataset(source, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, n: tag.group != 2)
+    )
+    syntax = UID(tags.text(tags.value(meta, TRANSFER_SYNTAX)))
+    if syntax == DeflatedExplicitVRLittleEndian:
+        source = io.BytesIO(_inflated(source.read()))
+    elif not syntax:
+        syntax = _guessed_syntax(source)
+    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+    dataset = read_dataset(source, implicit, little, stop_when=None if pixels else _at_pixels)
+    dataset.set_original_encoding(implicit, little, dataset.get("SpecificCharacterSet", "iso8859"))
+    if TRANSFER_SYNTAX not in meta or meta.TransferSyntaxUID != syntax:
+        meta.TransferSyntaxUID = syntax
+    dataset.file_meta = meta
+    return dataset
+
+
+def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag in PIXEL_TAGS
+
+
+def _guessed_syntax(source: BinaryIO) -> UID:
+    """Explicit or implicit VR, as the first element shows; files without meta information are little endian."""
+    here = source.tell()
+    start = source.read(6)
+    source.seek(here)
+    return ExplicitVRLittleEndian if start[4:6].isalpha() and start[4:6].isupper() else ImplicitVRLittleEndian
+
+
+def _inflated(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    result = unpacker.decompress(packed, MAX_INFLATED_BYTES)
+    if unpacker.unconsumed_tail:
+        raise InputRefused(
+            "too_large",
+            f"A deflated file unpacks to more than {MAX_INFLATED_BYTES // 2**20} MiB.",
+            "Export the series again without compression.",
+        )
+    return result

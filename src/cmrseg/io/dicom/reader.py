@@ -1,0 +1,127 @@
+"""A folder of DICOM files to a `Study`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.patient import read_patient
+from cmrseg.io.dicom.pixels import read_pixels
+from cmrseg.io.dicom.survey import Choice, Survey, choose, refuse_hopeless, refuse_nothing_found, survey
+from cmrseg.study import Finding, Image, Kind, Study
+
+_VENDORS = {"siemens": "Siemens", "ge": "GE", "philips": "Philips", "canon": "Canon", "toshiba": "Canon"}
+
+
+def read_dicom(folder: Path, kind: Kind | None = None) -> Study:
+    """Read the short-axis cine and the LGE stack of a DICOM study.
+
+    Args:
+        folder: files of one study in any order, nesting and naming, among any other files; or one DICOM file.
+        kind: read only this kind, and accept for it fewer phases, any direction and no telling name.
+
+    Returns:
+        At most one cine and one LGE image in the files' own intensities; findings say what was chosen or accepted.
+
+    Raises:
+        InputRefused: for each reason of `errors.REFUSAL_CODES` that a DICOM study can give; nothing else is raised.
+    """
+    folder = Path(folder)
+    with warnings.catch_warnings():
+        # pydicom's warnings quote the values it finds odd, and those can name a patient.
+        warnings.simplefilter("ignore")
+        view = survey(folder, kind)
+        refuse_hopeless(view)
+        return _study(folder, view)
+
+
+def study_name(path: Path) -> str:
+    """Name of the folder, or of the file without its suffix."""
+    full = path.resolve()
+    return full.stem if full.is_file() else full.name
+
+
+def _study(folder: Path, view: Survey) -> Study:
+    images: list[Image] = []
+    findings: list[Finding] = []
+    inputs: dict[str, str] = {}
+    for selection in view.selections:
+        try:
+            choice = choose(view, selection)
+            if choice is None:
+                continue
+            data, hashes = read_pixels(choice.grid)
+        except InputRefused as refusal:
+            if not images:
+                raise
+            findings.append(Finding(f"{selection.kind}_refused", "review", f"{refusal.code}: {refusal.cause}"))
+            continue
+        images.append(_image(choice, data))
+        findings += choice.findings
+        findings += _blank(choice, data)
+        inputs |= hashes
+    if not images:
+        raise refuse_nothing_found(view)
+    return Study(
+        name=study_name(folder),
+        path=folder,
+        images=tuple(images),
+        patient=read_patient(view.scan.headers),
+        findings=tuple(dict.fromkeys(findings)),
+        inputs=dict(sorted(inputs.items())),
+    )
+
+
+def _image(choice: Choice, data: NDArray[np.float32]) -> Image:
+    grid, stack = choice.grid, choice.judgement.stack
+    header = stack.frames[0].header
+    spacing_mm = grid.geometry.spacing_xyz_mm
+    return Image(
+        kind=choice.kind,
+        data=data,
+        geometry=grid.geometry,
+        frame_times_ms=grid.frame_times_ms if choice.kind == "cine" else None,
+        heart_rate_bpm=grid.heart_rate_bpm,
+        source={
+            "reader": "dicom",
+            "vendor": vendor(header.manufacturer),
+            "field_strength_t": header.field_strength_t,
+            "n_series": len(stack.series),
+            "n_files": len({frame.header.number for found in grid.cells for frame in found}),
+            "n_slices": len(grid.cells),
+            "n_phases": grid.n_phases,
+            "phase_key": grid.phase_key,
+            "pixel_spacing_mm": [round(spacing_mm[1], 4), round(spacing_mm[0], 4)],
+            "slice_distance_mm": round(spacing_mm[2], 4),
+            "slice_distance_from": "positions of all slices along their normal",
+            "chosen_because": choice.judgement.reason,
+        },
+    )
+
+
+def _blank(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
+    """A finding when some images of the stack hold one value only."""
+    blank = np.argwhere(data.min(axis=(2, 3)) == data.max(axis=(2, 3)))
+    if not len(blank):
+        return []
+    frame, slice_index = blank[0]
+    return [
+        Finding(
+            "blank_images",
+            "review",
+            f"{len(blank)} image(s) of the {choice.kind} are blank.",
+            f"frame {frame}, slice {slice_index}",
+        )
+    ]
+
+
+def vendor(manufacturer: str) -> str:
+    """Siemens, GE, Philips or Canon; ``other`` for anything else, ``unknown`` for none."""
+    if not manufacturer:
+        return "unknown"
+    words = manufacturer.lower().split()
+    return next((name for word in words for known, name in _VENDORS.items() if word.startswith(known)), "other")

@@ -1,0 +1,297 @@
+"""What a study holds and which stack is taken: the common ground of `read_dicom` and `inspect_dicom`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.grid import EXPORT_AGAIN, Grid, build_grid
+from cmrseg.io.dicom.patient import refuse_mixed_patients
+from cmrseg.io.dicom.pixels import same_pixels
+from cmrseg.io.dicom.records import Damage, Frame
+from cmrseg.io.dicom.scan import Scan, scan
+from cmrseg.io.dicom.select import Judgement, Selection, in_cone, select
+from cmrseg.io.dicom.stacks import Stack, Unplaced, build_stacks
+from cmrseg.study import Finding, Kind
+
+KINDS: tuple[Kind, ...] = ("cine", "lge")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything known of a folder before pixels are read.
+
+    Args:
+        scan: its files.
+        stacks: parallel images, largest first.
+        unplaced: images that are in no stack, by series.
+        selections: what each wanted kind could be.
+        forced: the kind the user asked for, or None.
+    """
+
+    scan: Scan
+    stacks: tuple[Stack, ...]
+    unplaced: tuple[Unplaced, ...]
+    selections: tuple[Selection, ...]
+    forced: Kind | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The stack that was taken for a kind, as a grid, and why it and not another."""
+
+    kind: Kind
+    judgement: Judgement
+    grid: Grid
+    findings: tuple[Finding, ...]
+
+
+def survey(path: Path, kind: Kind | None = None) -> Survey:
+    """Read all headers below a path and judge every stack.
+
+    Raises:
+        InputRefused: `not_found`, `too_large` for too many files.
+    """
+    found = scan(path)
+    stacks, unplaced = build_stacks(found.frames)
+    wanted = (kind,) if kind else KINDS
+    selections = tuple(select(stacks, one, forced=kind is not None) for one in wanted)
+    return Survey(found, stacks, unplaced, selections, kind)
+
+
+def refuse_hopeless(view: Survey) -> None:
+    """Refuse a study in which nothing can be looked for: no DICOM, nothing readable, two patients, no MR.
+
+    Raises:
+        InputRefused: `not_found`, `unreadable`, `too_large`, `no_position`, `mixed_patients`, `wrong_modality`.
+    """
+    found = view.scan
+    if not found.headers:
+        if found.unreadable:
+            worst = next((d for _, d in found.unreadable if d.code == "too_large"), found.unreadable[0][1])
+            raise InputRefused(
+                worst.code, f"None of {len(found.unreadable)} DICOM file(s) can be used: {worst.reason}.", EXPORT_AGAIN
+            )
+        raise InputRefused(
+            "not_found",
+            f"No DICOM images among {found.n_files} file(s).",
+            "Give the folder that holds the study's DICOM files.",
+        )
+    refuse_mixed_patients(found.headers)
+    if not any(header.modality == "MR" and not header.secondary_capture for header in found.headers):
+        raise InputRefused(
+            "wrong_modality", "The study holds no MR images.", "cmrseg reads cardiac MR; give the MR study."
+        )
+
+
+def choose(view: Survey, selection: Selection) -> Choice | None:
+    """The best stack of a kind as a complete grid; None when no stack qualifies.
+
+    A candidate with damage or holes gives way only to an equally good one that has at least as many slices.
+
+    Raises:
+        InputRefused: what is wrong with the best candidate; `ambiguous` when nothing tells two candidates apart.
+    """
+    if not selection.candidates:
+        return None
+    best = selection.candidates[0]
+    _refuse_ambiguous(selection)
+    stand_ins = [j for j in selection.rivals if len(j.stack.slices) >= len(best.stack.slices)]
+    refusal: InputRefused | None = None
+    for judgement in (best, *stand_ins):
+        try:
+            grid = _checked_grid(view, judgement.stack)
+        except InputRefused as error:
+            refusal = refusal or error
+            continue
+        findings = _findings(view, selection, judgement, grid, refusal)
+        return Choice(selection.kind, judgement, grid, tuple(findings))
+    assert refusal is not None
+    raise _with_unreadable(view, refusal)
+
+
+def refuse_nothing_found(view: Survey) -> InputRefused:
+    """Why no stack was taken: a table of what was seen, or the tag whose absence hides it."""
+    hidden = [u for u in view.unplaced if u.damage.code in ("no_position", "no_spacing")]
+    n_hidden = sum(len(u.frames) for u in hidden)
+    if n_hidden and n_hidden >= max((len(stack.frames) for stack in view.stacks), default=0):
+        damage = max(hidden, key=lambda u: len(u.frames)).damage
+        return InputRefused(
+            damage.code,
+            f"{n_hidden} images have {damage.reason}.",
+            "cmrseg never assumes a size or a place; export the series with these elements.",
+        )
+    code = next((d.code for _, d in view.scan.unreadable if d.code == "too_large"), None)
+    if code and not view.stacks:
+        return InputRefused(code, "The study holds only an object of absurd size.", EXPORT_AGAIN)
+    lines = [f"  {describe(j.stack)}: {j.reason}" for s in view.selections[:1] for j in s.others]
+    lines += [f"  series {_numbers(u.frames)}, {len(u.frames)} image(s): {u.damage.reason}" for u in view.unplaced]
+    if view.scan.unreadable:
+        lines.append(f"  {len(view.scan.unreadable)} file(s) cannot be read: {view.scan.unreadable[0][1].reason}")
+    what = "LGE stack" if view.forced == "lge" else "short-axis cine"
+    return InputRefused(
+        "no_lge" if view.forced == "lge" else "no_cine",
+        f"The study holds no {what}. Seen:\n" + "\n".join(lines),
+        "Give the folder with the short-axis series, or name its kind with --kind if it was misjudged.",
+    )
+
+
+def describe(stack: Stack) -> str:
+    """A stack in a few words, free of descriptions and identifiers."""
+    return f"series {_numbers(stack.frames)}, {len(stack.slices)} slice(s) x {stack.n_images} image(s)"
+
+
+def _numbers(frames: Sequence[Frame]) -> str:
+    numbers = sorted({f.header.series_number for f in frames if f.header.series_number is not None})
+    if not numbers:
+        return "without number"
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
+
+
+def _refuse_ambiguous(selection: Selection) -> None:
+    best = selection.candidates[0]
+    for rival in selection.rivals:
+        a, b = best.stack, rival.stack
+        if (len(a.slices), a.n_images, a.when) == (len(b.slices), b.n_images, b.when):
+            raise InputRefused(
+                "ambiguous",
+                f"Two stacks qualify as {selection.kind} and nothing tells them apart: {describe(a)}; {describe(b)}.",
+                "Keep one of them in the folder.",
+            )
+
+
+def _checked_grid(view: Survey, stack: Stack) -> Grid:
+    """The stack's grid, after refusing damage that its headers or its series show."""
+    broken = [frame.header for frame in stack.frames if frame.header.damage]
+    if broken and (damage := broken[0].damage):
+        raise InputRefused(
+            damage.code,
+            f"{len({h.number for h in broken})} file(s) of the stack cannot be used, the first is file "
+            f"{broken[0].number:04d}: {damage.reason}.",
+            EXPORT_AGAIN,
+        )
+    shape = (stack.frames[0].header.rows, stack.frames[0].header.columns)
+    for left in view.unplaced:
+        lost = [
+            f for f in left.frames if f.header.series in stack.series and shape == (f.header.rows, f.header.columns)
+        ]
+        if lost and left.damage.code in ("no_position", "no_spacing"):
+            raise InputRefused(
+                left.damage.code, f"{len(lost)} images of the stack's series have {left.damage.reason}.", EXPORT_AGAIN
+            )
+    return build_grid(stack, same_pixels)
+
+
+def _with_unreadable(view: Survey, refusal: InputRefused) -> InputRefused:
+    if not view.scan.unreadable:
+        return refusal
+    number, damage = view.scan.unreadable[0]
+    return InputRefused(
+        refusal.code,
+        f"{refusal.cause}\n{len(view.scan.unreadable)} file(s) of the folder cannot be read, the first is file "
+        f"{number:04d}: {damage.reason}.",
+        refusal.remedy,
+    )
+
+
+def _findings(
+    view: Survey, selection: Selection, taken: Judgement, grid: Grid, refusal: InputRefused | None
+) -> list[Finding]:
+    """What a reader should know of the choice of this stack."""
+    findings = [*_choice_findings(selection, taken, refusal), *grid.findings, *_missing_numbers(view, taken.stack)]
+    if view.scan.unreadable:
+        listed = ", ".join(f"file {number:04d} ({damage.reason})" for number, damage in view.scan.unreadable[:5])
+        findings.append(
+            Finding(
+                "unreadable_files",
+                "review",
+                f"{len(view.scan.unreadable)} DICOM file(s) cannot be read and were not used: {listed}.",
+            )
+        )
+    if selection.kind == "cine" and grid.phase_key not in ("TriggerTime", "NominalCardiacTriggerDelayTime"):
+        findings.append(
+            Finding(
+                "phase_key", "info", f"The files carry no complete trigger times; {grid.phase_key} orders the phases."
+            )
+        )
+    return findings
+
+
+def _choice_findings(selection: Selection, taken: Judgement, refusal: InputRefused | None) -> list[Finding]:
+    stack, kind, findings = taken.stack, selection.kind, []
+    rivals = [describe(j.stack) for j in (selection.candidates[:1] + selection.rivals) if j is not taken]
+    if rivals:
+        why = "more slices, then more phases, then the later acquisition"
+        if refusal is not None:
+            why = f"the other cannot be used ({refusal.code})"
+        findings.append(
+            Finding(
+                "several_stacks", "review", f"Taken as {kind}: {describe(stack)}, by {why}; not {'; '.join(rivals)}."
+            )
+        )
+    if not in_cone(stack):
+        findings.append(
+            Finding(
+                "unusual_orientation",
+                "review",
+                f"The slices lie {stack.axis_angle_degrees:.0f} degrees from a usual short axis; "
+                "they may show another plane.",
+            )
+        )
+    if "long axis" in stack.hints and "short axis" not in stack.hints:
+        findings.append(
+            Finding(
+                "label_contradicts", "review", "The series is called long axis, but its slices are a short-axis stack."
+            )
+        )
+    if stack.frames[0].derived:
+        findings.append(Finding("derived_images", "review", "The images are derived from others, not acquired."))
+    if stack.repeats:
+        findings.append(
+            Finding(
+                "slices_repeated",
+                "review",
+                f"{len(stack.repeats)} images were acquired again at the same place; the later ones are used.",
+            )
+        )
+    return findings
+
+
+def _missing_numbers(view: Survey, stack: Stack) -> list[Finding]:
+    """Holes in the numbering of the stack's series: a slice at an end of the stack leaves no other trace."""
+    by_series: dict[str, list[Frame]] = defaultdict(list)
+    for frame in view.scan.frames:
+        if frame.header.series in stack.series and frame.header.n_frames == 1 and "InstanceNumber" in frame.phase:
+            by_series[frame.header.series].append(frame)
+    findings = []
+    for frames in by_series.values():
+        numbers = {int(frame.phase["InstanceNumber"]) for frame in frames}
+        n_missing = max(numbers) - len([n for n in numbers if n >= 1])
+        if 0 < n_missing <= len(numbers):
+            findings.append(
+                Finding(
+                    "numbers_missing",
+                    "review",
+                    f"{n_missing} of {max(numbers)} instance numbers of the series are missing: "
+                    "a slice at the end of the stack may be lost.",
+                )
+            )
+        announced = max((f.header.images_in_acquisition or 0 for f in frames), default=0)
+        if announced > len(frames) and not n_missing:
+            findings.append(
+                Finding(
+                    "images_missing",
+                    "info",
+                    f"The scanner counted {announced} images in the acquisition; {len(frames)} are here.",
+                )
+            )
+    return findings[:1]
+
+
+def unreadable_table(view: Survey) -> tuple[tuple[int, Damage], ...]:
+    """Files that cannot be used, by number: not parsed, or parsed with damage."""
+    damaged = {h.number: h.damage for h in view.scan.headers if h.damage}
+    return tuple(sorted({**dict(view.scan.unreadable), **damaged}.items()))
