@@ -26,6 +26,8 @@ from cmrseg.train.predict import TorchPredictor, load_run
 #: ONNX Runtime and torch must agree on random input to this absolute difference in probability.
 TOLERANCE = 1e-4
 OPSET = 18
+#: Tensors with fewer numbers than this are not worth a cast.
+SMALLEST_HALF_TENSOR = 256
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def _write_onnx(path: Path, models: Sequence[nn.Module], spec: InputSpec) -> Non
         ensemble,
         (example,),
         dynamo=True,
+        optimize=False,  # would fold normalisation into the convolutions, whose weights are then no longer halves
         opset_version=OPSET,
         input_names=["slices"],
         output_names=["probabilities"],
@@ -151,7 +154,7 @@ def _write_onnx(path: Path, models: Sequence[nn.Module], spec: InputSpec) -> Non
     )
     if program is None:
         raise BundleError("torch returned no ONNX program.", "Check the versions of torch and onnxscript.")
-    onnx.save(_store_half(program.model_proto), path)
+    onnx.save(_store_half(_without_traces(program.model_proto)), path)
     expected = TorchPredictor(list(models))(example.numpy())
     difference = float(np.abs(OnnxPredictor(path)(example.numpy()) - expected).max())
     if not difference <= TOLERANCE:
@@ -160,13 +163,27 @@ def _write_onnx(path: Path, models: Sequence[nn.Module], spec: InputSpec) -> Non
         )
 
 
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the exporter's notes: they name files of the machine that exported and make a third of a small network."""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    for item in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        del item.metadata_props[:]
+        item.ClearField("doc_string")
+    return model
+
+
 def _store_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep large float tensors as half precision on disk, cast to single when the file is loaded."""
+    """Store large tensors that are exact in half precision as such, cast to single when the file is loaded."""
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 256:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_HALF_TENSOR:
             continue
-        values = numpy_helper.to_array(tensor).astype(np.float16)
+        exact = numpy_helper.to_array(tensor)
+        values = exact.astype(np.float16)
+        if not np.array_equal(values.astype(np.float32), exact):
+            continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.half"))
         casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT, name=f"{name}.cast"))

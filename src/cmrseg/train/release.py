@@ -151,9 +151,9 @@ to the cavity. Intensities are clipped to the 0.5 and 99.5 percentile of each sl
 ## What it was trained on
 
 {info.data["name"]}: {info.data["citation"]}.
-{info.data["patients_trained_on"]} patients trained, {len(scores)} were held out (three of each of the five diagnostic groups; their ids stand in `bundle.json` under `split`). One centre, two
-scanners (Siemens 1.5 T and 3 T). Nothing was chosen on the held-out patients: the schedule was fixed beforehand and
-the last averaged weights are used.
+{info.data["patients_trained_on"]} patients trained, {len(scores)} were held out (three of each of the five
+diagnostic groups; their ids stand in `bundle.json` under `split`). One centre, two scanners (Siemens 1.5 T and 3 T).
+Nothing was chosen on the held-out patients: the schedule was fixed beforehand and the last averaged weights are used.
 
 ## How well it does
 

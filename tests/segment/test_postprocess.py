@@ -1,0 +1,62 @@
+"""Clean-up on drawn masks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cmrseg.geometry import Geometry
+from cmrseg.labels import CINE
+from cmrseg.segment.postprocess import keep_the_heart
+
+GRID = Geometry.from_spacing((1.0, 1.0, 10.0), (40, 40, 3))
+
+
+def heart() -> np.ndarray:
+    """Ring of muscle with cavity and an RV beside it, in three slices of one frame."""
+    labels = np.zeros((1, 3, 40, 40), np.uint8)
+    rows, columns = np.mgrid[:40, :40]
+    distance = np.hypot(rows - 20, columns - 24)
+    labels[:, :, distance < 10] = CINE["lv_myocardium"]
+    labels[:, :, distance < 6] = CINE["lv_cavity"]
+    labels[:, :, 12:28, 6:13] = CINE["rv_cavity"]
+    return labels
+
+
+def test_islands_go_and_the_heart_stays() -> None:
+    clean = heart()
+    dirty = clean.copy()
+    dirty[0, 0, 0:3, 0:3] = CINE["lv_cavity"]
+    dirty[0, 2, 36:39, 0:3] = CINE["rv_cavity"]
+    result, findings = keep_the_heart(dirty, CINE, GRID)
+    assert np.array_equal(result, clean)
+    assert findings == ()
+    assert dirty[0, 0, 0, 0] != 0
+
+
+def test_removing_much_is_reported() -> None:
+    dirty = heart()
+    dirty[0, :, 30:40, 0:5] = CINE["rv_cavity"]
+    _, findings = keep_the_heart(dirty, CINE, GRID)
+    assert [f.code for f in findings] == ["islands_removed"]
+    assert "right ventricle" in findings[0].message
+
+
+def test_hole_in_the_cavity_is_filled() -> None:
+    dirty = heart()
+    dirty[0, 1, 19:22, 23:26] = 0
+    result, _ = keep_the_heart(dirty, CINE, GRID)
+    assert np.array_equal(result, heart())
+
+
+def test_cavity_without_muscle_does_not_survive_beside_a_whole_ventricle() -> None:
+    dirty = heart()
+    dirty[0, 1, 33:37, 30:34] = CINE["lv_cavity"]
+    result, _ = keep_the_heart(dirty, CINE, GRID)
+    assert np.array_equal(result, heart())
+
+
+def test_blank_stays_blank() -> None:
+    blank = np.zeros((2, 3, 40, 40), np.uint8)
+    result, findings = keep_the_heart(blank, CINE, GRID)
+    assert not result.any()
+    assert findings == ()

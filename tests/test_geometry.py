@@ -1,0 +1,133 @@
+"""Geometry against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmrseg.errors import InputRefused
+from cmrseg.geometry import Geometry, Window
+
+
+def oblique(spacing: tuple[float, float, float] = (1.5, 1.25, 10.0), shape: tuple[int, int, int] = (40, 30, 8)) -> Geometry:
+    """A grid turned about two axes."""
+    a, b = np.radians(30), np.radians(50)
+    turn_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    turn_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn_z @ turn_x @ np.diag(spacing)
+    affine[:3, 3] = [-80.0, 12.0, 33.0]
+    return Geometry(affine, shape)
+
+
+def test_spacing_and_voxel_volume_of_an_oblique_grid() -> None:
+    grid = oblique()
+    assert grid.spacing_xyz_mm == pytest.approx((1.5, 1.25, 10.0))
+    assert grid.voxel_volume_ml == pytest.approx(1.5 * 1.25 * 10.0 / 1000)
+    assert grid.pixel_area_mm2 == pytest.approx(1.875)
+
+
+def test_slice_distance_is_measured_along_the_normal() -> None:
+    affine = np.diag([1.0, 1.0, 8.0, 1.0])
+    affine[0, 2] = 8.0 * np.tan(np.radians(1.5))  # each slice is shifted sideways a little
+    assert Geometry(affine, (10, 10, 5)).spacing_xyz_mm[2] == pytest.approx(8.0)
+
+
+def test_world_and_index_are_inverse() -> None:
+    grid = oblique()
+    points = np.array([[0.0, 0.0, 0.0], [3.5, 7.25, 2.0], [39.0, 29.0, 7.0]])
+    assert grid.to_index(grid.to_lps(points)) == pytest.approx(points)
+    assert grid.to_lps([0, 0, 0]) == pytest.approx([-80.0, 12.0, 33.0])
+
+
+def test_usual_view_from_the_apex_is_not_mirrored_and_its_flip_is() -> None:
+    apex_to_base = np.array([-0.60, 0.60, 0.53])
+    x = np.cross([0.0, 0.0, 1.0], apex_to_base)
+    x /= np.linalg.norm(x)
+    y = np.cross(apex_to_base, x) / np.linalg.norm(np.cross(apex_to_base, x))
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = x, y, apex_to_base / np.linalg.norm(apex_to_base) * 9
+    assert not Geometry(affine, (10, 10, 5)).mirrored
+    affine[:3, 0] = -x
+    assert Geometry(affine, (10, 10, 5)).mirrored
+    assert not Geometry(affine, (10, 10, 5), orientation_known=False).mirrored
+
+
+@pytest.mark.parametrize(
+    ("spacing", "code"),
+    [
+        ((0.0, 1.0, 8.0), "no_spacing"),
+        ((1.0, 100.0, 8.0), "no_spacing"),
+        ((1.0, 1.0, 0.01), "no_spacing"),
+        ((1.0, 1.0, 120.0), "no_spacing"),
+        ((0.0014, 0.0014, 0.01), "no_spacing"),
+        ((np.nan, 1.0, 8.0), "geometry"),
+    ],
+)
+def test_impossible_sizes_are_refused(spacing: tuple[float, float, float], code: str) -> None:
+    with pytest.raises(InputRefused) as refused:
+        Geometry.from_spacing(spacing, (10, 10, 5))
+    assert refused.value.code == code
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize(("degrees", "accepted"), [(0.05, True), (1.9, True), (2.1, False), (10.0, False)])
+def test_shear_is_accepted_up_to_the_tolerance(degrees: float, accepted: bool) -> None:
+    affine = np.diag([1.4, 1.4, 9.0, 1.0])
+    affine[0, 1] = 1.4 * np.tan(np.radians(degrees))
+    if accepted:
+        assert Geometry(affine, (9, 9, 5)).shear_degrees == pytest.approx(degrees, rel=1e-6)
+    else:
+        with pytest.raises(InputRefused, match="right angles"):
+            Geometry(affine, (9, 9, 5))
+
+
+def test_grids_agree_within_half_a_millimetre() -> None:
+    grid, affine = oblique(), np.array(oblique().affine)
+    affine[:3, 3] += [0.4, 0, 0]
+    assert grid.agrees_with(Geometry(affine, grid.shape_xyz))
+    affine[:3, 3] += [0.4, 0, 0]
+    assert not grid.agrees_with(Geometry(affine, grid.shape_xyz))
+    assert not grid.agrees_with(grid.with_shape((40, 30, 7)))
+
+
+def ramp(shape: tuple[int, int], spacing_xy: tuple[float, float]) -> np.ndarray:
+    """An image whose value is 100 + x mm + 2 y mm: linear interpolation must reproduce it exactly."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return (100 + columns * spacing_xy[0] + 2 * rows * spacing_xy[1]).astype(np.float32)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("spacing_xy", [(1.8, 1.8), (1.0, 2.0)])
+def test_window_samples_where_it_says(mirrored: bool, spacing_xy: tuple[float, float]) -> None:
+    window = Window((50.0, 40.0), spacing_xy, (90, 100), window_spacing_mm=1.0, size=21, mirrored=mirrored)
+    seen = window.extract(ramp((90, 100), spacing_xy))
+    offsets = np.arange(21) - 10.0
+    x_mm = 50 * spacing_xy[0] + (-offsets if mirrored else offsets)
+    y_mm = 40 * spacing_xy[1] + offsets
+    assert seen == pytest.approx(100 + x_mm[None, :] + 2 * y_mm[:, None], abs=1e-3)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_window_gives_a_disc_back_in_place_and_in_size(mirrored: bool) -> None:
+    rows, columns = np.mgrid[:200, :160]
+    disc = ((columns - 70.3) * 1.1) ** 2 + ((rows - 120.8) * 1.3) ** 2 <= 30.0**2
+    window = Window((75.0, 115.0), (1.1, 1.3), (200, 160), window_spacing_mm=1.4, size=128, mirrored=mirrored)
+    back = window.restore(window.extract(disc.astype(np.float32))) > 0.5
+    assert back.sum() * 1.1 * 1.3 == pytest.approx(np.pi * 30**2, rel=0.01)
+    assert columns[back].mean() == pytest.approx(70.3, abs=0.1)
+    assert rows[back].mean() == pytest.approx(120.8, abs=0.1)
+
+
+def test_outside_the_window_nothing_comes_back() -> None:
+    window = Window((50.0, 50.0), (1.0, 1.0), (100, 100), window_spacing_mm=1.0, size=20)
+    back = window.restore(np.ones((20, 20), np.float32))
+    assert back[50, 50] == pytest.approx(1.0)
+    assert back[50, :39].max() == 0.0
+    assert back[50, 61:].max() == 0.0
+
+
+def test_coarse_window_averages_instead_of_aliasing() -> None:
+    stripes = np.tile(np.array([0.0, 1.0], np.float32), (64, 32))
+    seen = Window((31.5, 31.5), (1.0, 1.0), (64, 64), window_spacing_mm=4.0, size=12).extract(stripes)
+    assert np.abs(seen - 0.5).max() < 0.05
