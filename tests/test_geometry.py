@@ -9,7 +9,9 @@ from cmrseg.errors import InputRefused
 from cmrseg.geometry import Geometry, Window
 
 
-def oblique(spacing: tuple[float, float, float] = (1.5, 1.25, 10.0), shape: tuple[int, int, int] = (40, 30, 8)) -> Geometry:
+def oblique(
+    spacing: tuple[float, float, float] = (1.5, 1.25, 10.0), shape: tuple[int, int, int] = (40, 30, 8)
+) -> Geometry:
     """A grid turned about two axes."""
     a, b = np.radians(30), np.radians(50)
     turn_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])

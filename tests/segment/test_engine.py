@@ -41,9 +41,7 @@ def test_mirrored_images_give_mirrored_labels(tiny_phantom: Phantom) -> None:
     affine = np.array(image.geometry.affine)
     affine[:3, 3] += affine[:3, 0] * (image.geometry.shape_xyz[0] - 1)
     affine[:3, 0] *= -1
-    flipped = replace(
-        image, data=image.data[..., ::-1].copy(), geometry=replace(image.geometry, affine=affine)
-    )
+    flipped = replace(image, data=image.data[..., ::-1].copy(), geometry=replace(image.geometry, affine=affine))
     assert flipped.geometry.mirrored != image.geometry.mirrored
     straight, mirrored = segment(image, pipeline()), segment(flipped, pipeline())
     assert dice(mirrored.labels[..., ::-1] > 0, straight.labels > 0) > 0.99

@@ -1,0 +1,183 @@
+"""Training on phantoms from folder to bundle: split by patient, resume after a kill, export that agrees with torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cmrseg.errors import BundleError, UsageError
+from cmrseg.io.datasets.layout import Case
+from cmrseg.models.unet import UNet, UNetConfig
+from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
+from cmrseg.segment.bundle import load
+from cmrseg.segment.preprocess import InputSpec
+from cmrseg.train.config import DataConfig, OptimConfig, TrainConfig
+from cmrseg.train.data import Split, build_bank, find_cases, make_split
+from cmrseg.train.export import BundleInfo, export_bundle
+from cmrseg.train.loop import learning_rate_at, train
+from cmrseg.train.predict import load_run, stage_of
+from cmrseg.train.run import run_training
+
+SMALL = TrainConfig(
+    threads=1,
+    validate_every=1,
+    input=InputSpec(spacing_mm=3.0, size=32, context_slices=3),
+    model=UNetConfig(in_channels=3, widths=(8, 8)),
+    data=DataConfig(validation_per_group=1, cache_size=48),
+    optim=OptimConfig(epochs=2, batch_size=4, warmup_steps=2),
+)
+LOCATOR = replace(
+    SMALL,
+    input=InputSpec(spacing_mm=6.0, size=32, context_slices=1),
+    model=UNetConfig(in_channels=1, widths=(8, 8)),
+    data=DataConfig(validation_per_group=1, cache_size=48, centre="image"),
+)
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three phantoms in ACDC's layout, of one group."""
+    root = tmp_path_factory.mktemp("acdc")
+    for k in range(3):
+        write_acdc_patient(make_phantom(replace(tiny(), seed=k)), root / f"patient{k + 1:03d}")
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A locator and two members of a segmenter, hardly trained."""
+    root = tmp_path_factory.mktemp("runs")
+    run_training(LOCATOR, patients, root / "locator", None, lambda _: None)
+    for seed in (0, 1):
+        run_training(replace(SMALL, seed=seed), patients, root / f"cine-{seed}", root / "locator", lambda _: None)
+    return root
+
+
+def info() -> BundleInfo:
+    """What a bundle says of itself."""
+    return BundleInfo("cine", "0.1", "cine", "cine", "CC0-1.0", {"name": "phantoms"})
+
+
+def cases(groups: str) -> list[Case]:
+    """One case per letter, of that group."""
+    return [Case(f"p{k}", Path(), g) for k, g in enumerate(groups)]
+
+
+def test_split_keeps_patients_of_every_group_apart() -> None:
+    split = make_split(cases("aaaabbbb"), DataConfig(validation_per_group=1))
+    assert len(split.validation) == 2
+    assert {int(i[1:]) // 4 for i in split.validation} == {0, 1}
+    assert set(split.train) | set(split.validation) == {f"p{k}" for k in range(8)}
+    assert split == make_split(reversed(cases("aaaabbbb")), DataConfig(validation_per_group=1))
+
+
+def test_leaking_split_is_refused() -> None:
+    with pytest.raises(UsageError, match="both"):
+        Split(("a", "b"), ("b",))
+
+
+def test_group_too_small_to_split_is_refused() -> None:
+    with pytest.raises(UsageError, match="group|Group"):
+        make_split(cases("aab"), DataConfig(validation_per_group=1))
+
+
+def test_bank_shows_each_slice_with_its_own_neighbours(patients: Path) -> None:
+    found = find_cases(patients, SMALL.data)
+    bank = build_bank(found[:2], SMALL)
+    depth = make_phantom(tiny()).image.n_slices
+    assert len(bank) == 2 * 2 * depth
+    assert bank.context_MS[0].tolist() == [0, 0, 1]
+    assert bank.context_MS[depth - 1].tolist() == [depth - 2, depth - 1, depth - 1]
+    assert bank.context_MS[depth].tolist() == [depth, depth, depth + 1]
+    images, labels = bank.batch(np.array([1, 5]))
+    assert images.shape == (2, 3, 48, 48)
+    assert labels.shape == (2, 48, 48)
+    assert set(np.unique(bank.labels_NLL)) == {0, 1, 2, 3}
+
+
+def test_learning_rate_warms_up_and_ends_at_zero() -> None:
+    config = replace(SMALL, optim=OptimConfig(learning_rate=1.0, warmup_steps=10))
+    assert learning_rate_at(0, 110, config) == pytest.approx(0.1)
+    assert learning_rate_at(9, 110, config) == pytest.approx(1.0)
+    assert learning_rate_at(60, 110, config) == pytest.approx(0.5)
+    assert learning_rate_at(110, 110, config) == pytest.approx(0.0)
+
+
+def test_a_killed_run_ends_with_the_same_weights(patients: Path, tmp_path: Path) -> None:
+    bank = build_bank(find_cases(patients, SMALL.data), SMALL)
+
+    class Killed(Exception):
+        """The run is cut off."""
+
+    def cut_off(line: str) -> None:
+        if line.startswith("epoch 1 "):
+            raise Killed
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    train(SMALL, bank, whole, lambda _: {}, lambda _: None)
+    with pytest.raises(Killed):
+        train(SMALL, bank, cut, lambda _: {}, cut_off)
+    train(SMALL, bank, cut, lambda _: {}, lambda _: None)
+    one, other = load_file(whole / "checkpoint.safetensors"), load_file(cut / "checkpoint.safetensors")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_a_run_leaves_its_log_split_and_scores(runs: Path) -> None:
+    lines = [json.loads(line) for line in (runs / "cine-0" / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert "dice_mean" in lines[-1] or lines[-1]["n_refused"] == 1
+    assert Split.load(runs / "cine-0" / "split.json").validation
+    assert (runs / "cine-0" / "validation.csv").read_text().startswith("case_id,group,")
+    assert TrainConfig.load(runs / "cine-0" / "config.json") == SMALL
+
+
+def test_a_folder_of_another_run_is_not_overwritten(runs: Path, patients: Path) -> None:
+    with pytest.raises(UsageError, match="another configuration"):
+        run_training(replace(SMALL, seed=9), patients, runs / "cine-0", runs / "locator", lambda _: None)
+
+
+def test_a_segmenter_needs_a_locator(patients: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="locator|automatically"):
+        run_training(SMALL, patients, tmp_path / "run", None, lambda _: None)
+
+
+def test_exported_ensemble_computes_what_torch_does(runs: Path, tmp_path: Path) -> None:
+    members = [runs / "cine-0", runs / "cine-1"]
+    export_bundle(tmp_path / "cine", info(), members, runs / "locator", {"CARD.md": "card", "LICENSE": "licence"}, {})
+    bundle = load(tmp_path / "cine")
+    stage = bundle.pipeline(threads=1).segmenter
+    assert stage.spec == SMALL.input
+    inputs = np.random.default_rng(0).normal(size=(5, 3, 32, 32)).astype(np.float32)
+    ours = stage.predict(inputs)
+    assert ours.shape == (2, 5, 4, 32, 32)
+    assert ours.sum(axis=2) == pytest.approx(np.ones((2, 5, 32, 32)), abs=1e-5)
+    # Shipped weights are rounded to half precision, which moves probabilities by less than a thousandth or so.
+    assert np.abs(ours - stage_of(members).predict(inputs)).max() < 5e-3
+    assert b"/" + b"site-packages" not in (tmp_path / "cine" / "model.onnx").read_bytes()
+
+
+def test_members_of_different_splits_do_not_mix(runs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("config.json", "checkpoint.safetensors"):
+        (other / name).write_bytes((runs / "cine-1" / name).read_bytes())
+    Split(("patient001",), ("patient002",)).save(other / "split.json")
+    with pytest.raises(BundleError, match="differ"):
+        export_bundle(tmp_path / "cine", info(), [runs / "cine-0", other], runs / "locator", {}, {})
+    assert not (tmp_path / "cine").exists()
+
+
+def test_unet_keeps_size_and_reloads(runs: Path) -> None:
+    config, model = load_run(runs / "cine-0")
+    assert config == SMALL
+    assert model(torch.zeros(2, 3, 32, 48)).shape == (2, 4, 32, 48)
+    assert sum(p.numel() for p in UNet(UNetConfig()).parameters()) == pytest.approx(1.23e6, rel=0.01)
