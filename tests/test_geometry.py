@@ -110,15 +110,19 @@ def test_window_samples_where_it_says(mirrored: bool, spacing_xy: tuple[float, f
     assert seen == pytest.approx(100 + x_mm[None, :] + 2 * y_mm[:, None], abs=1e-3)
 
 
+@pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_window_gives_a_disc_back_in_place_and_in_size(mirrored: bool) -> None:
+def test_window_gives_a_disc_back_in_place_and_in_size(mirrored: bool, turns: int) -> None:
     rows, columns = np.mgrid[:200, :160]
     disc = ((columns - 70.3) * 1.1) ** 2 + ((rows - 120.8) * 1.3) ** 2 <= 30.0**2
-    window = Window((75.0, 115.0), (1.1, 1.3), (200, 160), window_spacing_mm=1.4, size=128, mirrored=mirrored)
-    back = window.restore(window.extract(disc.astype(np.float32))) > 0.5
+    window = Window((75.0, 115.0), (1.1, 1.3), (200, 160), 1.4, 128, mirrored, turns)
+    seen = window.extract(disc.astype(np.float32))
+    back = window.restore(seen) > 0.5
     assert back.sum() * 1.1 * 1.3 == pytest.approx(np.pi * 30**2, rel=0.01)
     assert columns[back].mean() == pytest.approx(70.3, abs=0.1)
     assert rows[back].mean() == pytest.approx(120.8, abs=0.1)
+    seen_rows, seen_columns = np.nonzero(seen > 0.5)
+    assert window.to_slice_xy(seen_rows.mean(), seen_columns.mean()) == pytest.approx((70.3, 120.8), abs=0.1)
 
 
 def test_outside_the_window_nothing_comes_back() -> None:
@@ -133,3 +137,26 @@ def test_coarse_window_averages_instead_of_aliasing() -> None:
     stripes = np.tile(np.array([0.0, 1.0], np.float32), (64, 32))
     seen = Window((31.5, 31.5), (1.0, 1.0), (64, 64), window_spacing_mm=4.0, size=12).extract(stripes)
     assert np.abs(seen - 0.5).max() < 0.05
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_any_stored_orientation_is_brought_to_one_view(mirrored: bool, turns: int) -> None:
+    """Store an upright short-axis slice turned and mirrored; the window must show the upright slice again."""
+    inwards = np.array([-0.60, 0.60, 0.53]) / np.linalg.norm([0.60, 0.60, 0.53])  # from apex to base
+    down = np.array([0.0, 0.0, -1.0]) - (np.array([0.0, 0.0, -1.0]) @ inwards) * inwards
+    down /= np.linalg.norm(down)
+    right = np.cross(down, inwards)
+    image = np.zeros((1, 21, 21), np.float32)
+    image[0, 2, 10], image[0, 10, 3] = 1.0, 2.0  # something at the top, something on the left
+    stored = np.rot90(image, -turns, axes=(-2, -1))
+    axes = {0: (right, down), 1: (-down, right), 2: (-right, -down), 3: (down, -right)}
+    x, y = axes[turns]
+    if mirrored:
+        stored, x = stored[..., ::-1], -x
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([x, y, inwards * 9], axis=1)
+    grid = Geometry(affine, (21, 21, 1))
+    assert (grid.mirrored, grid.quarter_turns) == (mirrored, turns)
+    window = Window((10, 10), (1, 1), (21, 21), 1.0, 21, grid.mirrored, grid.quarter_turns)
+    assert window.extract(stored) == pytest.approx(image, abs=1e-5)

@@ -130,6 +130,20 @@ class Geometry:
         """
         return self.orientation_known and float(self.normal_lps @ BASE_TO_APEX_LPS) > 0.0
 
+    @property
+    def quarter_turns(self) -> int:
+        """Counter-clockwise quarter turns (as in `numpy.rot90`) that bring the head side of a slice to the top.
+
+        To be made after mirroring, if `mirrored`. Scanners store short-axis slices turned any way; readers and
+        networks expect the usual one. 0 when the orientation is not known.
+        """
+        if not self.orientation_known:
+            return 0
+        right = self.affine[:3, 0] / self.spacing_xyz_mm[0] * (-1 if self.mirrored else 1)
+        down = self.affine[:3, 1] / self.spacing_xyz_mm[1]
+        feet = np.array([0.0, 0.0, -1.0])
+        return int(np.argmax([down @ feet, -right @ feet, -down @ feet, right @ feet]))
+
     def to_lps(self, index_xyz: ArrayLike) -> NDArray[np.float64]:
         """World position in LPS mm of index points, shape [..., 3]."""
         points = np.asarray(index_xyz, float)
@@ -162,7 +176,7 @@ class Window:
 
     Resampling is linear and separable, so a window is two small matrices; where the window is coarser than the image
     each window pixel averages the image pixels under it, so that nothing aliases. `restore` carries maps on the window
-    back to the image's own grid.
+    back to the image's own grid. Mirroring and turning are exact.
 
     Args:
         centre_xy: window centre in index coordinates of the slice (column, row); may lie between pixels.
@@ -171,6 +185,7 @@ class Window:
         window_spacing_mm: pixel size of the window.
         size: pixels along each side of the window.
         mirrored: reverse the columns, to bring a slice seen from the base into the usual view.
+        quarter_turns: counter-clockwise turns made after that.
     """
 
     centre_xy: tuple[float, float]
@@ -179,6 +194,7 @@ class Window:
     window_spacing_mm: float
     size: int
     mirrored: bool = False
+    quarter_turns: int = 0
 
     @cached_property
     def _matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -208,12 +224,23 @@ class Window:
         """Slices [..., Y, X] seen through the window, float32[..., size, size]; outside the image its edge repeats."""
         rows, columns = self._matrices
         seen: NDArray[np.float32] = np.matmul(np.matmul(rows, slices.astype(np.float32, copy=False)), columns.T)
-        return seen
+        return np.rot90(seen, self.quarter_turns, axes=(-2, -1))
+
+    def to_slice_xy(self, row: float, column: float) -> tuple[float, float]:
+        """Index position (column, row) in the slice of a position in the window."""
+        middle = (self.size - 1) / 2
+        right, down = column - middle, row - middle
+        for _ in range(self.quarter_turns % 4):
+            right, down = -down, right
+        x_mm = (-right if self.mirrored else right) * self.window_spacing_mm
+        y_mm = down * self.window_spacing_mm
+        return self.centre_xy[0] + x_mm / self.spacing_xy_mm[0], self.centre_xy[1] + y_mm / self.spacing_xy_mm[1]
 
     def restore(self, maps: NDArray[np.floating]) -> NDArray[np.float32]:
         """Maps [..., size, size] carried back to the slice's grid, float32[..., Y, X]; zero outside the window."""
         rows, columns = self._inverse_matrices
-        carried: NDArray[np.float32] = np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
+        upright = np.rot90(maps.astype(np.float32, copy=False), -self.quarter_turns, axes=(-2, -1))
+        carried: NDArray[np.float32] = np.matmul(np.matmul(rows, upright), columns.T)
         return carried
 
 

@@ -123,11 +123,7 @@ def find_heart(image: Image, locator: Stage) -> tuple[float, float]:
     if largest.sum(axis=(1, 2)).max() * pixel_cm2 < SMALLEST_HEART_CM2:
         raise _no_heart()
     _, row, column = ndimage.center_of_mass(heart_ZHW * largest)
-    middle = (locator.spec.size - 1) / 2
-    right = (column - middle) * (-1 if window.mirrored else 1) * locator.spec.spacing_mm
-    down = (row - middle) * locator.spec.spacing_mm
-    x_mm, y_mm = window.spacing_xy_mm
-    return window.centre_xy[0] + right / x_mm, window.centre_xy[1] + down / y_mm
+    return window.to_slice_xy(row, column)
 
 
 def _no_heart() -> InputRefused:

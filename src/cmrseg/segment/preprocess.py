@@ -39,6 +39,7 @@ class InputSpec:
             window_spacing_mm=self.spacing_mm,
             size=self.size,
             mirrored=geometry.mirrored,
+            quarter_turns=geometry.quarter_turns,
         )
 
     def normalise(self, slices: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -142,6 +142,7 @@ def _windows(
             window_spacing_mm=config.input.spacing_mm,
             size=config.data.cache_size,
             mirrored=image.geometry.mirrored,
+            quarter_turns=image.geometry.quarter_turns,
         )
         pixels = window.extract(image.data[frame])
         low, high = np.percentile(pixels, [0.05, 99.95])
