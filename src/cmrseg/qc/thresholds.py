@@ -47,6 +47,8 @@ class QcThresholds:
     """Phases below which the shape of a volume curve cannot be judged."""
     frame_jump_fraction: float = 0.08
     """How far a frame's LV volume may lie off the smooth curve through its four neighbours, over EDV."""
+    frame_spike_fraction: float = 0.12
+    """How far one of the first or last two frames may stick out over both its neighbours, over EDV."""
     second_dip_fraction: float = 0.25
     """Depth of a second minimum of the LV curve over the stroke volume; the ventricle empties once per beat."""
     es_fraction: Range = (0.2, 0.6)
