@@ -56,7 +56,7 @@ def curve_is_smooth(case: Case) -> Iterator[Finding]:
         return
     before, after = np.roll(curve, 1), np.roll(curve, -1)
     off = np.abs(curve - (4 * before + 4 * after - np.roll(curve, 2) - np.roll(curve, -2)) / 6) / curve.max()
-    # a recording may leave out the end of the beat: no cubic goes through its seam, but a spike stands out on both sides
+    # a recording may leave out the end of the beat: no cubic goes through its seam, but a spike stands out there
     spike = np.minimum(np.abs(curve - before), np.abs(curve - after)) * ((curve - before) * (curve - after) > 0)
     seam = np.r_[0, 1, len(curve) - 2, len(curve) - 1]
     off[seam] = spike[seam] / curve.max()
