@@ -88,6 +88,19 @@ def test_dicom_beside_nifti_is_ambiguous(tmp_path: Path, tiny_phantom: Phantom) 
     assert refusal(tmp_path).code == "ambiguous"
 
 
+def test_one_dicom_file_of_many_is_no_study(tmp_path: Path, tiny_phantom: Phantom) -> None:
+    first, *_ = write_dicom(tiny_phantom, tmp_path)
+    assert refusal(first).code in ("no_cine", "not_found")
+
+
+def test_a_folder_is_named_from_within_too(
+    tmp_path: Path, tiny_phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_acdc_patient(tiny_phantom, tmp_path / "patient001")
+    monkeypatch.chdir(tmp_path / "patient001")
+    assert read(".").name == "patient001"
+
+
 def test_masks_and_single_slices_are_no_study(tmp_path: Path, tiny_phantom: Phantom) -> None:
     write_masks(tiny_phantom, tmp_path / "m.nii.gz")
     assert is_labelled_masks(tmp_path / "m.nii.gz")
@@ -102,13 +115,11 @@ def test_paths_that_hold_no_study(tmp_path: Path) -> None:
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "study.zip").write_bytes(b"PK\3\4")
-    (tmp_path / "one.dcm").write_bytes(bytes(128) + b"DICM")
     assert refusal(tmp_path / "nowhere").code == "not_found"
     assert refusal(tmp_path / "notes.txt" / "inside").code in ("not_found", "unreadable")
     assert refusal(tmp_path / "empty").code == "not_found"
     assert refusal(tmp_path / "notes.txt").code == "unreadable"
     assert "unpack" in refusal(tmp_path / "study.zip").remedy.lower()
-    assert "folder" in refusal(tmp_path / "one.dcm").remedy
     assert refusal("\0").code in ("not_found", "unreadable")
 
 

@@ -94,7 +94,7 @@ def read_nifti(path: Path) -> NiftiVolume:
     _refuse_swapped_phases(data)
     times, time_findings = frame_times_of(file.header, len(data))
     origin = NiftiOrigin(file.header, grid.axes, file.n_dimensions)
-    return NiftiVolume(data, grid.geometry, times, origin, grid.findings + time_findings)
+    return NiftiVolume(data, grid.geometry, times, origin, grid.findings + time_findings + _blank_slices(data))
 
 
 def looks_like_masks(data: NDArray[Any]) -> bool:
@@ -198,15 +198,24 @@ def _refuse_unusable(data: NDArray[np.float32]) -> None:
         raise InputRefused("empty_image", f"{which} is blank: all its voxels are equal.", "Give the image itself.")
 
 
+def _blank_slices(data: NDArray[np.float32]) -> tuple[Finding, ...]:
+    """A finding when single pictures of the stack hold one value only, as padding does."""
+    blank = np.argwhere(data.min(axis=(2, 3)) == data.max(axis=(2, 3)))
+    if not len(blank):
+        return ()
+    message = f"{len(blank)} picture(s) of the stack are blank; nothing can be found there."
+    return (Finding("blank_images", "review", message, f"frame {blank[0][0]}, slice {blank[0][1]}"),)
+
+
 def _refuse_swapped_phases(data: NDArray[np.float32]) -> None:
     """Refuse (x, y, phase, slice) order.
 
-    Neighbouring phases look alike, and so do the last and the first, since the heart beats; neighbouring slices of a
-    short-axis stack differ more. When the axis read as slices behaves like time against the one read as time, and is
-    the longer of the two, they are swapped.
+    Neighbouring phases look alike, and so do the last and the first, since the heart beats and the chest stays; the
+    first and the last slice of a short-axis stack show different parts of the body. When the axis read as slices
+    changes less than the one read as time, from one to the next and from end to end, they are swapped.
     """
     n_frames, n_slices = data.shape[:2]
-    if n_frames < 2 or n_slices < 10 or n_slices <= n_frames:
+    if n_frames < 4 or n_slices < 4:
         return
     across_frames = float(np.abs(np.diff(data, axis=0)).mean())
     across_slices = float(np.abs(np.diff(data, axis=1)).mean())

@@ -7,13 +7,18 @@ answers to none is refused, and so is one that answers to two.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.datasets import acdc, folder, mnms
 from cmrseg.io.nifti import is_nifti, looks_like_masks
 from cmrseg.io.nifti_file import load
 from cmrseg.study import Kind, Study
+
+Layout = Literal["nifti", "acdc", "mnms", "dicom", "folder"]
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 
@@ -22,8 +27,8 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
     """Read a study.
 
     Args:
-        path: a NIfTI file, or a folder: an ACDC or M&Ms patient, DICOM files in any order and nesting, or a plain
-            folder with one NIfTI image.
+        path: a NIfTI file, an enhanced DICOM file, or a folder: an ACDC or M&Ms patient, DICOM files in any order
+            and nesting, or a plain folder with one NIfTI image.
         kind: ``"cine"`` or ``"lge"`` overrides what the files say of themselves.
 
     Returns:
@@ -32,11 +37,46 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
     Raises:
         InputRefused: with one of `cmrseg.errors.REFUSAL_CODES`; nothing else is raised on bad input.
     """
-    path = Path(path)
+    path = named(Path(path))
+    with os_errors_become_refusals():
+        match layout_of(path):
+            case "nifti":
+                return folder.read_file(path, kind)
+            case "acdc":
+                return _only_cine(acdc.read(path), kind)
+            case "mnms":
+                return _only_cine(mnms.read(path), kind)
+            case "folder":
+                return folder.read(path, kind)
+            case "dicom":
+                # Imported here so that NIfTI users do not wait for it.
+                from cmrseg.io.dicom import read_dicom
+
+                return read_dicom(path, kind)
+
+
+def layout_of(path: Path) -> Layout:
+    """What lies behind a path.
+
+    Raises:
+        InputRefused: `not_found`; `unreadable` for a file that is no image; `ambiguous` for a folder of
+            DICOM and NIfTI.
+    """
+    if not path.exists():
+        raise InputRefused("not_found", f"{path} does not exist.", "Check the path.")
+    return _layout_of_folder(path) if path.is_dir() else _layout_of_file(path)
+
+
+def named(path: Path) -> Path:
+    """The path, or what it stands for where it ends in no name, as ``.`` and ``..`` do."""
+    return path.resolve() if path.name in ("", "..") else path
+
+
+@contextmanager
+def os_errors_become_refusals() -> Iterator[None]:
+    """Turn what the file system raises into `InputRefused` of code `unreadable`."""
     try:
-        if not path.exists():
-            raise InputRefused("not_found", f"{path} does not exist.", "Check the path.")
-        return _read_folder(path, kind) if path.is_dir() else _read_file(path, kind)
+        yield
     except (PermissionError, NotADirectoryError) as error:
         raise InputRefused("unreadable", "The study may not be read.", "Ask for permission to read it.") from error
     except OSError as error:
@@ -54,43 +94,35 @@ def is_labelled_masks(path: Path) -> bool:
     return looks_like_masks(load(path).values)
 
 
-def _read_file(path: Path, kind: Kind | None) -> Study:
+def _layout_of_file(path: Path) -> Layout:
     if is_nifti(path):
-        return folder.read_file(path, kind)
+        return "nifti"
     if path.name.lower().endswith(_ARCHIVES):
         raise InputRefused("unreadable", "Archives are not read.", "Unpack it and give the folder.")
     if is_dicom(path):
-        raise InputRefused(
-            "unreadable", "One DICOM file is not a study.", "Give the folder that holds all files of the study."
-        )
+        return "dicom"
     raise InputRefused(
         "unreadable", "The file is neither NIfTI nor DICOM.", "Give a NIfTI file (.nii, .nii.gz) or a DICOM folder."
     )
 
 
-def _read_folder(path: Path, kind: Kind | None) -> Study:
+def _layout_of_folder(path: Path) -> Layout:
     if not os.access(path, os.R_OK | os.X_OK):
         raise PermissionError
-    for layout in (acdc, mnms):
-        if layout.is_case(path):
-            return _only_cine(layout.read(path), kind)
+    if acdc.is_case(path):
+        return "acdc"
+    if mnms.is_case(path):
+        return "mnms"
     files = [p for p in path.rglob("*") if p.is_file()]
     if not files:
         raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
-    with_nifti = any(is_nifti(p) for p in files)
-    with_dicom = not with_nifti or any(is_dicom(p) for p in files if not is_nifti(p))
-    if with_nifti and with_dicom:
+    if not any(is_nifti(p) for p in files):
+        return "dicom"
+    if any(is_dicom(p) for p in files if not is_nifti(p)):
         raise InputRefused(
             "ambiguous", "The folder holds both DICOM and NIfTI images.", "Give the DICOM folder or the NIfTI file."
         )
-    return _read_dicom(path, kind) if with_dicom else folder.read(path, kind)
-
-
-def _read_dicom(path: Path, kind: Kind | None) -> Study:
-    # Imported here so that NIfTI users do not wait for the DICOM library.
-    from cmrseg.io.dicom import read_dicom
-
-    return read_dicom(path, kind)
+    return "folder"
 
 
 def _only_cine(study: Study, kind: Kind | None) -> Study:
