@@ -104,6 +104,10 @@ class HeartSpec:
             raise ValueError("sizes of a phantom must be positive numbers")
         if self.phases < 1 or self.slices < 1 or min(self.shape_xy) < 1 or self.subplanes < 1:
             raise ValueError("a phantom needs at least one phase, slice, row, column and subplane")
+        if not 0 <= self.ed_frame < self.phases:
+            raise ValueError(f"ed_frame must lie in 0 to {self.phases - 1}")
+        if any(es > ed for ed, es in zip(self.lv_radii_ed_mm, self.lv_radii_es_mm, strict=True)):
+            raise ValueError("the LV may not be larger at ES than at ED")
         if not 0 <= self.base_above_widest < 1:
             raise ValueError("base_above_widest must lie in [0, 1)")
         if not 0 <= self.lv_base_descent_mm <= self.rv_base_descent_mm < self.rv_length_mm:
