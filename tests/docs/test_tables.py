@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import importlib
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from docpages import ROOT, table_rows
 
+import cmrseg
 import cmrseg.errors
+from cmrseg.analyse import Clock, assess
 from cmrseg.errors import REFUSAL_CODES, CmrsegError, InputRefused
 from cmrseg.geometry import Geometry
+from cmrseg.io.dicom.grid import PHASE_KEYS
 from cmrseg.labels import CANONICAL_NAMES, CINE, SCHEMES
+from cmrseg.phantom import make_phantom, tiny
 from cmrseg.quantify import definitions, measure
 from cmrseg.report.tables import CSV_COLUMNS, measurements_json
+from cmrseg.segment import bundle
+from cmrseg.segment.preprocess import InputSpec
 from cmrseg.study import Analysis, Image, Part, Segmentation, Study, Verdict
 
 DOCS = ROOT / "docs"
@@ -58,3 +71,76 @@ def test_every_other_key_is_listed() -> None:
 
 def test_every_csv_column_is_listed() -> None:
     assert tuple(row[0] for row in table_rows(DOCS / "reference" / "outputs.md", "Columns")) == CSV_COLUMNS
+
+
+def _findings_of_the_code() -> dict[str, set[str]]:
+    """Code and severities of every finding that the package can make; what a code is filled with becomes an ellipsis.
+
+    They are made by ``Finding(code, severity, ...)`` and, always asking for a look, by ``worst_spot(code, ...)``.
+    """
+    found: dict[str, set[str]] = {}
+    for path in Path(cmrseg.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            if node.func.id not in ("Finding", "worst_spot") or not isinstance(
+                node.args[0], ast.Constant | ast.JoinedStr
+            ):
+                continue
+            code = node.args[0]
+            name = "".join(_text(part) for part in (code.values if isinstance(code, ast.JoinedStr) else [code]))
+            words = {c.value for c in ast.walk(node.args[1]) if isinstance(c, ast.Constant)}
+            severities = words & {"info", "review", "reject"} if node.func.id == "Finding" else {"review"}
+            found.setdefault(name, set()).update(severities)
+    return found
+
+
+def _text(part: ast.expr) -> str:
+    return str(part.value) if isinstance(part, ast.Constant) else "…"
+
+
+def test_every_finding_is_explained_with_its_severity() -> None:
+    page = DOCS / "explanation" / "quality-control.md"
+    headings = re.findall(r"^## (Findings of .+)$", page.read_text("utf-8"), re.MULTILINE)
+    rows = [row for heading in headings for row in table_rows(page, heading)]
+    assert len({row[0] for row in rows}) == len(rows)
+    shown, made = {row[0]: set(row[1].split(", ")) for row in rows}, _findings_of_the_code()
+    assert sorted(shown.keys() ^ made.keys()) == []
+    assert shown == made
+
+
+def test_every_phase_key_is_explained_in_the_order_of_trust() -> None:
+    rows = table_rows(DOCS / "explanation" / "cine-grid.md", "Phase keys")
+    assert tuple(row[0] for row in rows) == PHASE_KEYS
+
+
+def test_every_key_of_run_json_is_explained() -> None:
+    phantom = make_phantom(tiny())
+    study = Study("s", ROOT, (phantom.image,), phantom.patient)
+    analysis = assess(
+        study, phantom.image, phantom.segmentation, Clock(), {"bundle": None, "runtime": "given masks"}, {}
+    )
+    assert [row[0] for row in table_rows(DOCS / "how-to" / "read-run-json.md", "Keys")] == list(analysis.run)
+
+
+def test_every_key_of_a_bundle_is_explained() -> None:
+    page = DOCS / "reference" / "bundle-format.md"
+    shipped = bundle.load(bundle.DEFAULT_BUNDLES["cine"])
+    assert {row[0] for row in table_rows(page, "Manifest keys")} == set(shipped.manifest)
+    assert {row[0] for row in table_rows(page, "Input keys")} == {f.name for f in dataclasses.fields(InputSpec)}
+    listed = {row[0]: row[1] == "yes" for row in table_rows(page, "Files")}
+    assert {name for name, required in listed.items() if required} == {*bundle.REQUIRED_FILES, bundle.MANIFEST}
+    assert {p.name for p in shipped.path.iterdir()} <= set(listed)
+
+
+def test_every_name_of_the_api_exists_and_has_a_docstring() -> None:
+    rows = table_rows(DOCS / "reference" / "python-api.md", "Names")
+    assert rows
+    for row in rows:
+        module, _, name = row[0].rpartition(".")
+        assert inspect.getdoc(getattr(importlib.import_module(module), name)), row[0]
+
+
+def test_every_box_of_the_line_is_listed() -> None:
+    boxes = {n for n, k in vars(cmrseg.study).items() if dataclasses.is_dataclass(k) and k.__module__ == "cmrseg.study"}
+    assert {row[0] for row in table_rows(DOCS / "reference" / "python-api.md", "Dataclasses")} == boxes
