@@ -95,21 +95,24 @@ def labels_are_not_swapped(case: Case) -> Iterator[Finding]:
 
 
 def each_structure_is_one_piece(case: Case) -> Iterator[Finding]:
-    """A second piece of a structure is another organ, or an error."""
+    """A second piece of a structure is another organ, or an error; the phase with the larger one is named."""
     voxel_ml = case.segmentation.geometry.voxel_volume_ml
-    for phase, frame in case.phases:
-        for name, word in WORDS.items():
+    for name, word in WORDS.items():
+        apart = []
+        for phase, frame in case.phases:
             mask = case.mask(frame, name)
-            stray = shapes.voxels_outside_largest_piece(mask)
-            fraction = stray / max(1, int(mask.sum()))
-            if fraction > case.limits.island_fraction and stray * voxel_ml > case.limits.island_ml:
-                yield Finding(
-                    "islands",
-                    "review",
-                    f"{stray * voxel_ml:.1f} mL ({fraction:.0%}) of the {word} lie apart from its main part and are "
-                    "counted with it.",
-                    at(phase, frame),
-                )
+            stray_ml = shapes.voxels_outside_largest_piece(mask) * voxel_ml
+            fraction = stray_ml / max(voxel_ml, float(mask.sum()) * voxel_ml)
+            if fraction > case.limits.island_fraction and stray_ml > case.limits.island_ml:
+                apart.append((fraction, stray_ml, at(phase, frame)))
+        if apart:
+            fraction, stray_ml, where = max(apart)
+            yield Finding(
+                "islands",
+                "review",
+                f"{stray_ml:.1f} mL ({fraction:.0%}) of the {word} lie apart from its main part and are counted with it.",
+                where,
+            )
 
 
 def no_holes(case: Case) -> Iterator[Finding]:
