@@ -110,7 +110,8 @@ def each_structure_is_one_piece(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "islands",
                 "review",
-                f"{stray_ml:.1f} mL ({fraction:.0%}) of the {word} lie apart from its main part and are counted with it.",
+                f"{stray_ml:.1f} mL ({fraction:.0%}) of the {word} lie apart from its main part and are counted with "
+                "it.",
                 where,
             )
 
