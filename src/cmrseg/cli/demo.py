@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmrseg.cli.common import EXIT_REVIEW, errors_become_exit_codes
+
+if TYPE_CHECKING:
+    from cmrseg.study import Verdict
 
 STUDY_NAME = "synthetic-heart"
 #: How far the bundle may be from the truth of a heart that it was never shown.
@@ -56,6 +59,19 @@ class Comparison:
         return self.difference is not None and abs(self.difference) <= limit
 
 
+@dataclass(frozen=True)
+class Demo:
+    """What came of it: one comparison for each of `COMPARED`, and what quality control says."""
+
+    comparisons: tuple[Comparison, ...]
+    verdict: Verdict
+
+    @property
+    def close(self) -> bool:
+        """True when every number is close to the truth."""
+        return all(c.close for c in self.comparisons)
+
+
 def demo_command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder to write; an older demo in it is replaced.")
@@ -64,26 +80,23 @@ def demo_command(
 ) -> None:
     """Make a synthetic study as DICOM, analyse it, compare with the truth, and say where the report is."""
     with errors_become_exit_codes():
-        comparisons = run_demo(output)
+        demo = run_demo(output)
     report = (output / "result" / STUDY_NAME / "report.html").resolve()
-    _show(comparisons, report)
+    _show(demo, report)
     if open_report:
         import webbrowser
 
         webbrowser.open(report.as_uri())
-    if not all(c.close for c in comparisons):
+    if not demo.close:
         raise typer.Exit(EXIT_REVIEW)
 
 
-def run_demo(output: Path) -> tuple[Comparison, ...]:
+def run_demo(output: Path) -> Demo:
     """Write the study, its analysis and the comparison into a folder that appears whole or not at all.
 
     Args:
         output: gets ``synthetic-heart/`` (DICOM), ``result/synthetic-heart/`` (the analysis) and ``run.json`` (the
             comparison). Replaced if it is an older demo.
-
-    Returns:
-        One comparison for each of `COMPARED`, in that order.
 
     Raises:
         CmrsegError: as `analyse`; OutputError when `output` is something else than an older demo.
@@ -106,8 +119,8 @@ def run_demo(output: Path) -> tuple[Comparison, ...]:
             "truth": {c.key: c.true for c in comparisons},
             "measured": {c.key: c.measured for c in comparisons},
         }
-        (folder / MARKER).write_text(json.dumps(record, indent=2) + "\n")
-    return comparisons
+        (folder / MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return Demo(comparisons, analysis.verdict)
 
 
 def compare(truth: Mapping[str, float], measured: Mapping[str, float | None]) -> tuple[Comparison, ...]:
@@ -115,7 +128,7 @@ def compare(truth: Mapping[str, float], measured: Mapping[str, float | None]) ->
     return tuple(Comparison(key, truth[key], measured[key]) for key in COMPARED)
 
 
-def _show(comparisons: tuple[Comparison, ...], report: Path) -> None:
+def _show(demo: Demo, report: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -123,7 +136,7 @@ def _show(comparisons: tuple[Comparison, ...], report: Path) -> None:
     table.add_column("synthetic heart")
     for title in ("true", "measured", "difference"):
         table.add_column(title, justify="right")
-    for c in comparisons:
+    for c in demo.comparisons:
         unit = " points" if c.key.endswith("_percent") else " %"
         difference = "—" if c.difference is None else f"{c.difference:+.1f}{unit}"
         colour = "green" if c.close else "red"
@@ -131,9 +144,13 @@ def _show(comparisons: tuple[Comparison, ...], report: Path) -> None:
         table.add_row(COMPARED[c.key], f"{c.true:.1f}", measured, f"[{colour}]{difference}[/]")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    if not all(c.close for c in comparisons):
+    if not demo.close:
         console.print(
             f"Some numbers are further from the truth than {LARGEST_EF_ERROR_POINTS:.0f} points (ejection fraction) or "
             f"{LARGEST_VOLUME_ERROR_PERCENT:.0f} % (volumes and mass)."
         )
-    console.print(f"Report: {report}")
+    console.print(f"Quality control: {demo.verdict.status}")
+    for finding in demo.verdict.findings:
+        if finding.severity != "info":
+            console.print(f"  {finding.message}", markup=False)
+    console.print(f"Report: {report}", markup=False)
