@@ -296,3 +296,28 @@ def test_phase_interval(tmp_path: Path, step: float, unit: int, expected: float 
         assert [f.code for f in volume.findings] == ["frame_times_unknown"]
     else:
         np.testing.assert_allclose(volume.frame_times_ms, [0, expected, 2 * expected], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_mutated_headers_are_refused_or_change_nothing(tmp_path: Path) -> None:
+    """One to three bytes of a header with all three statements of the grid, anywhere but in the intensity scale."""
+    path = write(tmp_path / "a.nii", header_of(affine=rotated(25, 0)))
+    whole, content = read_nifti(path), path.read_bytes()
+    places = np.array([p for p in range(348) if not 112 <= p < 120])
+    generator = np.random.default_rng(1)
+    n_refused = 0
+    for _ in range(600):
+        damaged = bytearray(content)
+        for position in generator.choice(places, int(generator.integers(1, 4))):
+            flipped = damaged[position] ^ (1 << int(generator.integers(8)))
+            damaged[position] = flipped if generator.random() < 0.5 else int(generator.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            volume = read_nifti(path)
+        except InputRefused:
+            n_refused += 1
+            continue
+        np.testing.assert_array_equal(volume.data, whole.data)
+        assert volume.geometry.spacing_xyz_mm == pytest.approx(whole.geometry.spacing_xyz_mm, rel=0.0101)
+        np.testing.assert_allclose(volume.geometry.normal_lps, whole.geometry.normal_lps, atol=0.045)  # 2.5 degrees
+    assert 100 < n_refused < 500

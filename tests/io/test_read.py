@@ -84,6 +84,9 @@ def test_a_dicom_folder(tmp_path: Path, tiny_phantom: Phantom) -> None:
 
 def test_dicom_beside_nifti_is_ambiguous(tmp_path: Path, tiny_phantom: Phantom) -> None:
     write_dicom(tiny_phantom, tmp_path)
+    (tmp_path / "out").mkdir()
+    write_masks(tiny_phantom, tmp_path / "out" / "cine_segmentation.nii.gz")
+    assert read(tmp_path).images[0].n_frames == 6  # results of an earlier run do not count
     write_nifti(tiny_phantom, tmp_path / "converted.nii.gz")
     assert refusal(tmp_path).code == "ambiguous"
 

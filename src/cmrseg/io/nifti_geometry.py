@@ -77,8 +77,9 @@ def grid_of(header: Any, shape_xyz: tuple[int, int, int]) -> Grid:
     Raises:
         InputRefused: `no_spacing` (missing, impossible, default) or `geometry` (contradicting, damaged, sheared).
     """
-    mm, sizes = _sizes_mm(header)
-    affine, findings = _believed_affine(header, sizes, mm)
+    with np.errstate(invalid="ignore"):  # a signalling NaN in the header is refused by name, not by a warning
+        mm, sizes = _sizes_mm(header)
+        affine, findings = _believed_affine(header, sizes, mm)
     known = affine is not None
     if affine is None:
         affine = np.diag([*sizes, 1.0]).astype(np.float64)

@@ -118,11 +118,13 @@ def _layout_of_folder(path: Path) -> Layout:
         raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
     if not any(is_nifti(p) for p in files):
         return "dicom"
-    if any(is_dicom(p) for p in files if not is_nifti(p)):
+    if not any(is_dicom(p) for p in files if not is_nifti(p)):
+        return "folder"
+    if folder.candidates(path):
         raise InputRefused(
             "ambiguous", "The folder holds both DICOM and NIfTI images.", "Give the DICOM folder or the NIfTI file."
         )
-    return "folder"
+    return "dicom"  # beside it only masks, such as results of an earlier run
 
 
 def _only_cine(study: Study, kind: Kind | None) -> Study:
