@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cmrseg.qc.rules import CINE_RULES
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
 from cmrseg.report import cine, pictures
 from cmrseg.report.display import View, grey_levels
 from cmrseg.report.figures import CurveChart, Sector, bulls_eye, curve_chart, segment_values
-from cmrseg.report.values import Card, Row, Shown, cards, reference_notes, remarks, show, ventricle_rows
+from cmrseg.report.values import Numbers, numbers_of
 from cmrseg.study import Measurements, Part
 
 #: Wall thickness drawn lightest and darkest: a thinned wall and one of hypertrophic cardiomyopathy.
@@ -22,11 +23,7 @@ class CinePage:
     """Contents of ``cine_page.html.j2``.
 
     Args:
-        cards: key numbers by ventricle.
-        rows: table of both ventricles.
-        others: measurements of neither, wall segments apart.
-        references: groups and sources of the healthy intervals.
-        remarks: caveats of numbers that are known.
+        numbers: cards, table and their footnotes.
         chart: volume-time curves, or None with its reason in `chart_missing`.
         view: what the pictures show.
         ends_known: base and apex could be told apart; otherwise slices come as stored.
@@ -34,15 +31,12 @@ class CinePage:
         montage: slices at end-diastole and end-systole, base first.
         player: data of the playing cine; None for a single frame.
         eye: bull's-eye of wall thickness, or None with its reason in `eye_missing`.
+        rules: what was checked, by group: a short name and a sentence each.
         empty: True when nothing was segmented in any frame.
         method: label and text of every line under "How it was computed".
     """
 
-    cards: Mapping[str, tuple[Card, ...]]
-    rows: tuple[Row, ...]
-    others: tuple[Shown, ...]
-    references: tuple[str, ...]
-    remarks: tuple[str, ...]
+    numbers: Numbers
     chart: CurveChart | None
     chart_missing: str
     view: View
@@ -52,6 +46,7 @@ class CinePage:
     player: Mapping[str, Any] | None
     eye: tuple[Sector, ...] | None
     eye_missing: str
+    rules: Mapping[str, tuple[tuple[str, str], ...]]
     empty: bool
     method: tuple[tuple[str, str], ...]
 
@@ -65,17 +60,12 @@ def cine_page(part: Part) -> CinePage:
     image, segmentation, measurements = part.image, part.segmentation, part.measurements
     axis = _long_axis(part)
     view = View.around(segmentation.labels.max(axis=(0, 1)) > 0, image.geometry, axis.mirrored)
-    grey = grey_levels(image, view)
+    grey = grey_levels(image, segmentation.labels, view)
     paths = pictures.contour_paths(segmentation, view)
     order = range(image.n_slices) if axis.base_first is not False else range(image.n_slices)[::-1]
-    shown = {m.key: show(m) for m in measurements.values}
     walls = segment_values(measurements.segment_tables, "wall_thickness_ed_mm")
     return CinePage(
-        cards=cards(shown),
-        rows=ventricle_rows(shown.values()),
-        others=tuple(s for key, s in shown.items() if not key.startswith(("lv_", "rv_")) and "_aha" not in key),
-        references=reference_notes(shown.values()),
-        remarks=remarks(shown.values()),
+        numbers=numbers_of(measurements),
         chart=curve_chart(measurements, image.frame_times_ms),
         chart_missing=_why_no_chart(part),
         view=view,
@@ -85,6 +75,7 @@ def cine_page(part: Part) -> CinePage:
         player=cine.payload(image, grey, paths, view, order) if image.n_frames > 1 else None,
         eye=bulls_eye(walls, *WALL_RANGE_MM) if walls is not None else None,
         eye_missing=_why_no_eye(measurements),
+        rules=_rules(),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
     )
@@ -103,16 +94,29 @@ def _montage_frames(part: Part) -> dict[str, int]:
     return {name: frame for name, frame in named.items() if frame is not None} or {"frame 0": 0}
 
 
+def _rules() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Every rule of quality control under the name of its group, told by its own name and docstring."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for rule in CINE_RULES:
+        group = rule.__module__.rpartition(".")[2].capitalize()
+        name = rule.__name__.replace("_", " ").replace("rv ", "RV ")
+        sentence = (rule.__doc__ or "").partition("\n")[0]
+        groups.setdefault(group, []).append((name[0].upper() + name[1:], sentence))
+    return {group: tuple(rules) for group, rules in groups.items()}
+
+
 def _why_no_chart(part: Part) -> str:
     if part.image.n_frames < 2:
         return "The stack holds a single frame, so there is no volume–time curve and no ejection fraction."
+    if part.verdict.status == "reject":
+        return "No volume–time curve: quality control rejected this segmentation."
     return "No volume–time curve: nothing was measured over the beat."
 
 
 def _why_no_eye(measurements: Measurements) -> str:
     """The note of the first wall segment says why none has a value."""
     notes = (m.note for m in measurements.values if "_aha" in m.key and m.note)
-    return f"No bull's-eye: {next(notes, 'wall thickness by segment was not measured.')}"
+    return next(notes, "Wall thickness by segment was not measured.")
 
 
 def _method(part: Part, axis: LongAxis) -> tuple[tuple[str, str], ...]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 #: Closed polygon, float64[K, 2] of (x, y) in index coordinates; the last point joins the first.
 Polygon = NDArray[np.float64]
 
 #: Middles of a pixel's top, right, bottom and left side as (x, y) from its centre.
 _SIDE_MIDDLES = np.array([(0.0, -0.5), (0.5, 0.0), (0.0, 0.5), (-0.5, 0.0)])
-#: Weights of smoothing (inwards, then outwards): rounds off pixel corners and keeps the size.
-_INWARDS, _OUTWARDS = 0.5, -0.53
+#: Standard deviation of the smoothing along a polygon, in points; two points lie 0.7 to 1 pixel apart.
+SMOOTHING_POINTS = 2.0
 
 
 def trace(masks_NYX: NDArray[np.bool_]) -> list[list[Polygon]]:
@@ -68,22 +69,26 @@ def _successors(inside: NDArray[np.bool_], width: int) -> dict[int, int]:
     return successor
 
 
-def smooth(polygon: Polygon, rounds: int = 4) -> Polygon:
+def smooth(polygon: Polygon) -> Polygon:
     """Round off the pixel steps of a traced polygon without shrinking it.
 
+    A Gaussian along the polygon, and what it took away from the large shape given back: the same Gaussian of the
+    difference is added. Small polygons are smoothed less, so that a single pixel stays visible.
+
     Args:
-        polygon: closed, float64[K, 2].
-        rounds: passes; each pulls every point half-way to the middle of its neighbours, and back out.
+        polygon: closed, float64[K, 2], from `trace`.
 
     Returns:
         float64[K, 2]; the area of a disc of 5 pixels radius or more changes by less than 1 %.
-
-    Source: Taubin, A signal processing approach to fair surface design, SIGGRAPH 1995.
     """
-    for weight in (_INWARDS, _OUTWARDS) * rounds:
-        neighbours = (np.roll(polygon, 1, axis=0) + np.roll(polygon, -1, axis=0)) / 2
-        polygon = polygon + weight * (neighbours - polygon)
-    return polygon
+    width = min(SMOOTHING_POINTS, len(polygon) / 12)
+
+    def blur(points: Polygon) -> Polygon:
+        blurred: Polygon = gaussian_filter1d(points, width, axis=0, mode="wrap")
+        return blurred
+
+    rounded = blur(polygon)
+    return rounded + blur(polygon - rounded)
 
 
 def path_data(polygons: list[Polygon]) -> str:

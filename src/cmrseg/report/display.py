@@ -18,8 +18,8 @@ Number = TypeVar("Number", bound=np.number)
 
 #: Surround shown on every side of the heart.
 MARGIN_MM = 22.0
-#: Intensities below and above these percentiles of the shown region are black and white.
-BLACK_PERCENTILE, WHITE_PERCENTILE = 1.0, 99.7
+#: Black is this percentile of the shown region; white that of the heart, with some headroom above it.
+BLACK_PERCENTILE, WHITE_PERCENTILE, HEADROOM = 1.0, 99.0, 1.1
 #: An image axis is named after each body axis it leans to by more than this cosine.
 _NAMED_COSINE = 0.35
 
@@ -109,10 +109,16 @@ def _body_direction(direction_lps: NDArray[np.float64]) -> str:
     return "".join(n for n, axis in zip(names, leaning, strict=True) if abs(direction_lps[axis]) > _NAMED_COSINE)
 
 
-def grey_levels(image: Image, view: View) -> NDArray[np.uint8]:
-    """The shown region as uint8[T, Z, rows, columns], with one black and one white level for the whole stack."""
-    shown = view.crop(image.data)
-    black, white = np.percentile(shown[:, :, ::2, ::2], [BLACK_PERCENTILE, WHITE_PERCENTILE])
-    scale = 255.0 / (white - black) if white > black else 0.0
+def grey_levels(image: Image, labels_TZYX: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """The shown region as uint8[T, Z, rows, columns], with one black and one white level for the whole stack.
+
+    White lies a little above the brightest blood, not at the fat under the receive coil, which would leave the heart
+    dark; without labels it is the brightest of the region.
+    """
+    shown, heart = view.crop(image.data), view.crop(labels_TZYX) > 0
+    black, brightest = np.percentile(shown[:, :, ::2, ::2], [BLACK_PERCENTILE, WHITE_PERCENTILE])
+    if heart.any():
+        brightest = black + HEADROOM * (np.percentile(shown[heart], WHITE_PERCENTILE) - black)
+    scale = 255.0 / (brightest - black) if brightest > black else 0.0
     grey: NDArray[np.uint8] = np.clip((shown - black) * scale, 0, 255).astype(np.uint8)
     return grey

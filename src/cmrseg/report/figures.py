@@ -85,10 +85,13 @@ class Sector:
 def curve_chart(
     measurements: Measurements, frame_times_ms: NDArray[np.float64] | None, width: float = 460, height: float = 300
 ) -> CurveChart | None:
-    """Chart of the volumes over the beat; None with fewer than two frames, or where nothing has a volume."""
+    """Chart of the volumes over the beat, NaN where a frame was not measured.
+
+    None with fewer than two frames, or where nothing has a volume.
+    """
     curves = {title: measurements.curves_ml[name] for title, _, name in CURVES if name in measurements.curves_ml}
     frames = max((len(c) for c in curves.values()), default=0)
-    highest = max((float(np.max(c)) for c in curves.values()), default=0.0)
+    highest = max((float(np.max(c[np.isfinite(c)], initial=0.0)) for c in curves.values()), default=0.0)
     if frames < 2 or not highest > 0:
         return None
     left, right, top, bottom = 44.0, width - 92.0, 26.0, height - 42.0
@@ -101,9 +104,9 @@ def curve_chart(
         return bottom - value / y_values[-1] * (bottom - top)
 
     drawn = [
-        _curve(title, key, [(float(x), y_at(float(v))) for x, v in zip(x_at, curves[title], strict=True)])
+        _curve(title, key, x_at, [y_at(float(v)) for v in curves[title]])
         for title, key, _ in CURVES
-        if title in curves
+        if np.isfinite(curves.get(title, np.nan)).any()
     ]
     marked = (("ED", measurements.ed_frame), ("ES", measurements.es_frame))
     return CurveChart(
@@ -126,8 +129,11 @@ def curve_chart(
     )
 
 
-def _curve(title: str, key: str, points: list[tuple[float, float]]) -> Curve:
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+def _curve(title: str, key: str, x_at: NDArray[np.float64], y_at: list[float]) -> Curve:
+    """A line through neighbouring frames that were measured; it breaks where frames between them were not."""
+    points = [(float(x), y) for x, y in zip(x_at, y_at, strict=True) if math.isfinite(y)]
+    pens = ["L" if k and math.isfinite(y_at[k - 1]) else "M" for k, y in enumerate(y_at) if math.isfinite(y)]
+    path = "".join(f"{pen}{x:.1f} {y:.1f}" for pen, (x, y) in zip(pens, points, strict=True))
     return Curve(title, key, path, tuple(points), points[-1][1])
 
 

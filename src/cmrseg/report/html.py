@@ -23,10 +23,17 @@ PAGES: Mapping[Kind, Callable[[Part], CinePage]] = {"cine": cine_page}
 VERDICTS = {
     "pass": ("Checks passed", "No check asks for a review. Look at the contours all the same: checks miss errors."),
     "review": ("Review needed", "A person must look at the following before the numbers are used."),
-    "reject": ("Do not use", "The numbers below cannot be trusted and must not be used, for these reasons."),
+    "reject": ("Do not use", "The result cannot be trusted and must not be used, for these reasons."),
 }
 #: Entries of run.json that the report prints, and their headings.
-RUN_LINES = {"versions": "Versions", "bundle": "Model", "bundles": "Models", "settings": "Settings"}
+RUN_LINES = {
+    "finished": "Finished",
+    "bundle": "Model",
+    "runtime": "Runtime",
+    "settings": "Settings",
+    "versions": "Version",
+    "device": "Machine",
+}
 _POLICY = (
     "default-src 'none'; img-src data:; script-src '{script}'; style-src '{style}'; base-uri 'none'; form-action 'none'"
 )

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ CSV_COLUMNS = (
     "note",
 )
 #: First characters that make a spreadsheet take a cell for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def measurements_json(analysis: Analysis) -> dict[str, Any]:
@@ -62,7 +64,8 @@ def write_json(analysis: Analysis, path: Path) -> None:
 def write_csv(analysis: Analysis, path: Path) -> None:
     """Write one row per measurement, with `CSV_COLUMNS` as header; an unknown value is an empty cell.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay as they are.
+    Text that a spreadsheet would run as a formula gets an apostrophe in front, and control characters become spaces;
+    numbers stay as they are.
     Raises OutputError when the file cannot be written.
     """
     buffer = io.StringIO()
@@ -115,4 +118,7 @@ def _row(measurement: Measurement) -> tuple[str | float | None, ...]:
 
 
 def _cell(content: str | float | None) -> str | float | None:
-    return f"'{content}" if isinstance(content, str) and content.startswith(_FORMULA_STARTS) else content
+    if not isinstance(content, str):
+        return content
+    text = _CONTROL_CHARACTERS.sub(" ", content).strip()
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

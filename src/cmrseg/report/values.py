@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cmrseg.report.figures import RangeBar, range_bar
-from cmrseg.study import Measurement
+from cmrseg.study import Measurement, Measurements
 
 UNKNOWN = "—"
+#: A reason that so many values lack is told once and not at each of them.
+COMMON_FROM = 4
 #: Decimals in the table by unit; one where a unit is not named. Cards round to whole numbers where this says one.
 TABLE_DECIMALS = {"m2": 2, "bpm": 0, "/min": 0, "1/min": 0}
 #: Units whose first decimal a reader needs even at a glance.
@@ -73,6 +76,29 @@ class Row:
         return tuple(s for s in (self.lv, self.rv) if s)
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """All measurements of a stack, arranged for printing.
+
+    Args:
+        cards: key numbers by ventricle.
+        rows: table of both ventricles.
+        others: measurements of neither; wall segments are left to the bull's-eye.
+        references: groups and sources of the healthy intervals.
+        remarks: caveats of numbers that are known.
+        common_reason: why most missing numbers are missing; empty where there is no such reason.
+        definitions: labels by definition by source.
+    """
+
+    cards: Mapping[str, tuple[Card, ...]]
+    rows: tuple[Row, ...]
+    others: tuple[Shown, ...]
+    references: tuple[str, ...]
+    remarks: tuple[str, ...]
+    common_reason: str
+    definitions: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
 #: Title, key, and key of the indexed value of every card, by ventricle.
 CINE_CARDS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "Left ventricle": (
@@ -89,6 +115,21 @@ CINE_CARDS: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("Stroke volume", "rv_sv_ml", "rv_svi_ml_m2"),
     ),
 }
+
+
+def numbers_of(measurements: Measurements) -> Numbers:
+    """Arrange the measurements of a stack."""
+    shown = {m.key: show(m) for m in measurements.values if "_aha" not in m.key}
+    tabled = tuple(shown.values())
+    return Numbers(
+        cards=cards(shown),
+        rows=ventricle_rows(tabled),
+        others=tuple(s for key, s in shown.items() if not key.startswith(("lv_", "rv_"))),
+        references=reference_notes(tabled),
+        remarks=remarks(tabled),
+        common_reason=common_reason(tabled),
+        definitions=definitions(tabled),
+    )
 
 
 def show(measurement: Measurement) -> Shown:
@@ -175,3 +216,18 @@ def remarks(shown: Iterable[Shown]) -> tuple[str, ...]:
         if one.measurement.note and not one.missing:
             about.setdefault(one.measurement.note, []).append(one.measurement.label)
     return tuple(f"{note} ({', '.join(labels)})" if len(labels) <= 3 else note for note, labels in about.items())
+
+
+def definitions(shown: Iterable[Shown]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Labels by definition by source: every definition and every source once, as a printed page shows them."""
+    sources: dict[str, dict[str, tuple[str, ...]]] = {}
+    for one in shown:
+        about = sources.setdefault(one.measurement.source, {})
+        about[one.measurement.definition] = (*about.get(one.measurement.definition, ()), one.measurement.label)
+    return sources
+
+
+def common_reason(shown: Iterable[Shown]) -> str:
+    """The reason that most missing values share, if it is worth telling once for all of them; otherwise empty."""
+    reasons = Counter(one.missing for one in shown if one.missing).most_common(1)
+    return reasons[0][0] if reasons and reasons[0][1] >= COMMON_FROM else ""

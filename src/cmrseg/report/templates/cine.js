@@ -16,9 +16,10 @@
 
   // A little wider than high, with as few empty places as possible.
   function columnsFor(n) {
+    if (n === 1) return 1;
     const columns = Math.ceil(Math.sqrt(n * 1.2));
     const empty = (c) => c * Math.ceil(n / c) - n;
-    return n > 1 && empty(columns + 1) < empty(columns) ? columns + 1 : columns;
+    return empty(columns + 1) < empty(columns) ? columns + 1 : columns;
   }
 
   function start(root) {
@@ -174,5 +175,4 @@
   }
 
   document.querySelectorAll("[data-cine]").forEach(start);
-  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => (d.open = true)));
 })();

@@ -1,0 +1,323 @@
+"""The report: well-formed, on its own, escaped, right in its numbers, and complete where there is little to say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_cases import RUN, VALUES, analysis_of, number
+
+from cmrseg.errors import OutputError
+from cmrseg.geometry import Geometry
+from cmrseg.labels import CINE
+from cmrseg.qc import check
+from cmrseg.quantify import measure
+from cmrseg.report.html import render, write_report
+from cmrseg.study import Analysis, Finding, Image, Part, Patient, Segmentation, Verdict
+
+VOID = {"meta", "img", "input", "br", "hr", "link"}
+NOTICE = "Research use only; not a medical device."
+
+
+class Page(HTMLParser):
+    """Elements, texts and attributes of a page; refuses elements that are closed wrongly or not at all."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.by_key: dict[str, list[str]] = {}
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self._keys: list[str | None] = []
+        self.feed(html)
+        self.close()
+        assert self.open == [], f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        assert len(attributes) == len(attrs), f"an attribute of <{tag}> stands twice"
+        self.elements.append((tag, attributes))
+        if tag in self.raw:
+            self.raw[tag].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+            self._keys.append(attributes.get("data-key"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
+        self.open.pop()
+        self._keys.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in self.raw:
+            self.raw[self.open[-1]][-1] += data
+            return
+        self.text += data
+        if self._keys and self._keys[-1]:
+            self.by_key.setdefault(self._keys[-1], []).append(data.strip())
+
+
+def with_part(analysis: Analysis, **changes: object) -> Analysis:
+    return replace(analysis, parts=(replace(analysis.parts[0], **changes),))  # type: ignore[arg-type]
+
+
+def measured(image: Image, segmentation: Segmentation) -> Analysis:
+    """The analysis that measuring and checking give."""
+    measurements = measure(segmentation)
+    return analysis_of(Part(image, segmentation, measurements, check(image, segmentation, measurements)))
+
+
+def test_page_is_well_formed_and_says_what_it_is(beating: Analysis) -> None:
+    page = Page(render(beating))
+    assert page.text.count(NOTICE) >= 2
+    assert "beating" in page.text
+    for words in ("Key numbers", "Function over the beat", "All measurements", "Checks", "How it was computed"):
+        assert words in page.text
+
+
+def test_nothing_points_outside_the_file(beating: Analysis) -> None:
+    html = render(beating)
+    assert not re.search(r"[\"'(=]\s*//\w", html)
+    assert "http:" not in html
+    assert "https:" not in html
+    assert not re.search(r"url\(|@import", html)
+    page = Page(html)
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "iframe", "object", "base", "form")
+        assert "style" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "action", "data"):
+            assert (attributes.get(name) or "data:").startswith(("data:image/jpeg;base64,", "data:")), (tag, name)
+
+
+def test_policy_lets_only_the_own_script_and_style_run(beating: Analysis) -> None:
+    page = Page(render(beating))
+    policy = next(a["content"] or "" for tag, a in page.elements if tag == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+    def source(text: str) -> str:
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    data, program = page.raw["script"]
+    json.loads(data)
+    assert f"script-src {source(program)};" in policy
+    assert f"style-src {source(page.raw['style'][0])};" in policy
+
+
+#: Ends a script, starts another, breaks out of attributes, and is an expression to a template engine.
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
+
+
+def test_whatever_the_study_says_is_text(written: Analysis) -> None:
+    finding = Finding(EVIL, "review", EVIL, EVIL)
+    evil_values = (
+        *VALUES,
+        number("lv_x_ml", 1.0, EVIL, EVIL, note=EVIL),
+        number("lv_y_ml", None, "mL", "Y", note=EVIL),
+    )
+    part = written.parts[0]
+    analysis = replace(
+        written,
+        study=replace(written.study, name=EVIL, findings=(replace(finding, severity="info"),)),
+        parts=(
+            replace(
+                part,
+                image=replace(part.image, source={EVIL: EVIL}),
+                segmentation=replace(part.segmentation, method=EVIL),
+                measurements=replace(part.measurements, values=evil_values),
+                verdict=Verdict.of((finding,)),
+            ),
+        ),
+        run={"bundle": {EVIL: EVIL}, "versions": EVIL, "settings": [EVIL], "timings_s": {EVIL: 1.0}},
+    )
+    plain, page = Page(render(written)), Page(render(analysis))
+    count = {tag: sum(t == tag for t, _ in page.elements) for tag in ("script", "img")}
+    assert count == {tag: sum(t == tag for t, _ in plain.elements) for tag in ("script", "img")}
+    assert page.text.count(EVIL) >= 10
+
+
+def test_script_data_cannot_end_its_script(written: Analysis) -> None:
+    part = written.parts[0]
+    data = re.search(r'<script type="application/json">(.*?)</script>', render(written), re.DOTALL)
+    assert data is not None
+    assert "<" not in data[1]
+    assert json.loads(data[1])["frames"] == part.image.n_frames
+
+
+def test_printed_numbers_are_the_measurements_rounded(written: Analysis) -> None:
+    page = Page(render(written))
+    assert page.by_key["lv_edv_ml"] == ["151", "151.2"]
+    assert page.by_key["lv_ef_percent"] == ["49", "48.7"]
+    assert page.by_key["lv_mass_g"] == ["101", "101.1"]
+    assert page.by_key["rv_edv_ml"] == ["161", "161.0"]
+    assert page.by_key["lv_co_l_min"] == ["—"]
+    assert page.by_key["lv_edvi_ml_m2"] == ["80", "80.2"]
+    assert page.by_key["bsa_m2"] == ["1.88"]
+    assert "The study does not give a heart rate." in page.text
+
+
+def test_every_measured_number_stands_in_the_table(beating: Analysis) -> None:
+    page = Page(render(beating))
+    for measurement in beating.parts[0].measurements.values:
+        if "_aha" not in measurement.key:
+            assert measurement.value is not None
+            printed = float(page.by_key[measurement.key][-1])
+            assert printed == pytest.approx(measurement.value, abs=0.5 if measurement.unit == "1/min" else 0.05001)
+
+
+def test_a_number_outside_its_healthy_interval_is_flagged(written: Analysis) -> None:
+    html = render(written)
+    assert Page(html).text.count("▼ below") == 2
+    assert "50–70" in html
+    assert "healthy women, 45 to 74 years: Somebody 2017" in html
+    healthy = replace(VALUES[2], value=60.0)
+    inside = with_part(written, measurements=replace(written.parts[0].measurements, values=(healthy,)))
+    assert not re.search("▼|▲", Page(render(inside)).text)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("review", "A person must look"), ("reject", "must not be used")],
+)
+def test_reasons_come_first_when_the_verdict_is_not_pass(written: Analysis, status: str, words: str) -> None:
+    finding = Finding("rv_jump", status, "The RV grows by half from one frame to the next.", "frame 3, slice 2")  # type: ignore[arg-type]
+    text = Page(render(with_part(written, verdict=Verdict.of((finding,))))).text
+    assert words in text
+    assert text.index("The RV grows by half") < text.index("Key numbers")
+    assert "frame 3, slice 2" in text
+    assert "rv_jump" in text
+
+
+def test_what_was_checked_is_told_even_when_nothing_was_found(beating: Analysis) -> None:
+    text = Page(render(beating)).text
+    assert "No check found anything to report." in text
+    assert "Cavity is enclosed." in text
+    assert "Curve is smooth." in text
+
+
+def test_how_it_was_computed_tells_the_run_and_the_conventions(beating: Analysis) -> None:
+    text = Page(render(beating)).text
+    for words in (
+        "cine-test",
+        "ab" * 32,
+        "1.25 s",
+        "Papillary muscles and trabeculae belong to the cavity",
+        "clean up",
+    ):
+        assert words in text
+    z_mm = beating.parts[0].image.geometry.spacing_xyz_mm[2]
+    assert f"slices {z_mm:.3g} mm apart" in text
+
+
+@pytest.mark.parametrize("run", [{}, {"timings_s": None, "bundle": None}, {"versions": "one text"}])
+def test_a_run_that_says_little_is_no_obstacle(beating: Analysis, run: dict[str, object]) -> None:
+    Page(render(replace(beating, run=run)))
+
+
+def test_a_blank_segmentation_is_said_loudly(beating: Analysis) -> None:
+    part = beating.parts[0]
+    blank = replace(part.segmentation, labels=np.zeros_like(part.segmentation.labels))
+    page = Page(render(measured(part.image, blank)))
+    assert "Do not use" in page.text
+    assert "No heart structure was segmented in any frame" in page.text
+    assert page.text.count("nothing segmented") == part.image.n_slices
+    assert set(page.by_key["lv_edv_ml"]) == {"—"}
+    assert not [a for tag, a in page.elements if tag == "svg" and a.get("class") == "chart"]
+
+
+def test_frames_without_times_are_counted(beating: Analysis) -> None:
+    part = beating.parts[0]
+    image = replace(part.image, frame_times_ms=None)
+    text = Page(render(with_part(beating, image=image))).text
+    assert "Frame (counted from 0)" in text
+    assert "Time after the R wave" not in text
+
+
+def test_a_single_frame_has_no_cine_and_says_so(beating: Analysis) -> None:
+    part = beating.parts[0]
+    image = replace(part.image, data=part.image.data[:1], frame_times_ms=None, annotated_frames={})
+    segmentation = replace(part.segmentation, labels=part.segmentation.labels[:1], frame_times_ms=None)
+    page = Page(render(measured(image, segmentation)))
+    assert "single frame" in page.text
+    assert "canvas" not in [tag for tag, _ in page.elements]
+    assert set(page.by_key["lv_ef_percent"]) == {"—"}
+    assert sum(tag == "img" for tag, _ in page.elements) == image.n_slices
+
+
+def test_segments_that_could_not_be_oriented_are_said(written: Analysis) -> None:
+    part = written.parts[0]
+    note = "AHA segments are not given: no RV insertion is seen."
+    values = (*VALUES, number("wall_thickness_ed_aha01_mm", None, "mm", "Segment 1", note=note))
+    tables = {"wall_thickness_ed_mm": np.full(16, np.nan)}
+    analysis = with_part(written, measurements=replace(part.measurements, values=values, segment_tables=tables))
+    page = Page(render(analysis))
+    assert note in page.text
+    assert not [a for tag, a in page.elements if a.get("class") == "eye"]
+
+
+def test_mirrored_and_unknown_orientation_are_said(beating: Analysis) -> None:
+    part = beating.parts[0]
+    flipped = Geometry(part.image.geometry.affine @ np.diag([-1.0, 1, 1, 1]), part.image.geometry.shape_xyz)
+    unknown = Geometry.from_spacing(part.image.geometry.spacing_xyz_mm, part.image.geometry.shape_xyz)
+    for geometry, words in ((flipped, "mirrored left to right"), (unknown, "does not say which way the patient lies")):
+        image = replace(part.image, geometry=geometry)
+        segmentation = replace(part.segmentation, geometry=geometry)
+        assert words in Page(render(with_part(beating, image=image, segmentation=segmentation))).text
+
+
+def test_a_study_of_which_nothing_is_known_renders(beating: Analysis) -> None:
+    text = Page(render(replace(beating, study=replace(beating.study, patient=Patient()), parts=()))).text
+    assert "No stack of this study was analysed." in text
+    assert "are not known" in text
+
+
+def test_report_is_written_as_one_file_and_a_missing_folder_is_an_output_error(
+    beating: Analysis, tmp_path: Path
+) -> None:
+    write_report(beating, tmp_path / "report.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(OutputError, match="could not be written"):
+        write_report(beating, tmp_path / "missing" / "report.html")
+
+
+def test_twelve_slices_of_thirty_phases_stay_within_six_megabytes() -> None:
+    geometry = Geometry.from_spacing((1.4, 1.4, 8.0), (256, 256, 12))
+    y, x = np.mgrid[:256, :256]
+    distance = np.hypot(x - 128, y - 128)
+    labels = np.zeros((30, 12, 256, 256), np.uint8)
+    for t in range(30):
+        radius = 16 + 6 * np.cos(2 * np.pi * t / 30)
+        labels[t, :, distance < radius + 8] = CINE["lv_myocardium"]
+        labels[t, :, distance < radius] = CINE["lv_cavity"]
+        labels[t, :, (distance >= radius + 8) & (distance < radius + 20) & (x < 128)] = CINE["rv_cavity"]
+    noise = np.random.default_rng(0).normal(0, 12, labels.shape).astype(np.float32)
+    image = Image("cine", labels * np.float32(60) + noise, geometry)
+    html = render(
+        analysis_of(
+            Part(
+                image,
+                Segmentation(labels, CINE, geometry),
+                measure(Segmentation(labels, CINE, geometry)),
+                Verdict("pass"),
+            )
+        )
+    )
+    assert len(html.encode()) < 6_000_000
+
+
+def test_run_lines_of_the_example_are_all_shown(beating: Analysis) -> None:
+    text = Page(render(beating)).text
+    assert all(str(value) in text for value in RUN["versions"].values())  # type: ignore[attr-defined]
