@@ -16,7 +16,7 @@ ENV := .venv
 TEST_ENV := .venv-test
 WHEEL_DIR := build/wheel
 CONSTRAINTS := constraints/test.txt
-PACKAGE_FILES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
+PACKAGE_FILES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 # pip saying nothing but errors; bytecode is written at first import, for the modules that are used
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
 
