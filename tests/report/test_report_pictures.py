@@ -18,7 +18,7 @@ from cmrseg.report import cine
 from cmrseg.report.cine_page import cine_page
 from cmrseg.report.display import MARGIN_MM, View, grey_levels
 from cmrseg.report.pictures import UNITS_PER_MM, contour_paths
-from cmrseg.study import Analysis, Image
+from cmrseg.study import Analysis, Image, Part
 
 
 def oriented(spacing_xyz: tuple[float, float, float], shape_xyz: tuple[int, int, int], *, mirrored: bool) -> Geometry:
@@ -65,7 +65,7 @@ def test_contour_of_a_disc_has_its_place_and_area_in_mm_and_lies_on_the_picture(
     geometry = oriented((x_mm, y_mm, 8.0), shape, mirrored=mirrored)
     assert geometry.mirrored is mirrored
     part = disc_analysis(geometry, centre, 25.0).parts[0]
-    view = View.around(part.segmentation.labels[0, 0] > 0, geometry, mirrored)
+    view = View(round(20 / x_mm), round(30 / y_mm), round(120 / x_mm), round(90 / y_mm), geometry, mirrored)
     points = outline_mm(contour_paths(part.segmentation, view)["endo"][0][1])
     middle, area_mm2 = centroid_and_area(points)
 
@@ -137,15 +137,27 @@ def decoded(uri: str) -> PillowImage.Image:
     return PillowImage.open(io.BytesIO(base64.b64decode(content)))
 
 
-def test_the_player_holds_every_slice_and_frame_base_first(beating: Analysis) -> None:
-    part = beating.parts[0]
+def upside_down(part: Part) -> Part:
+    """The same stack with its slices stored in the opposite order, apex first."""
+    affine = part.image.geometry.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * (part.image.n_slices - 1)
+    affine[:3, 2] *= -1
+    geometry = Geometry(affine, part.image.geometry.shape_xyz)
+    image = replace(part.image, data=part.image.data[:, ::-1].copy(), geometry=geometry)
+    labels = part.segmentation.labels[:, ::-1].copy()
+    return replace(part, image=image, segmentation=replace(part.segmentation, labels=labels, geometry=geometry))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_player_holds_every_slice_and_frame_base_first(beating: Analysis, turned: bool) -> None:
+    part = upside_down(beating.parts[0]) if turned else beating.parts[0]
     page = cine_page(part)
     player = page.player
     assert player is not None
     assert player["frames"] == part.image.n_frames
-    along = part.image.geometry.affine[:3, 2] @ np.array([0.60, -0.60, -0.53])
-    base_first = list(range(part.image.n_slices))[:: 1 if along > 0 else -1]
-    assert [s["index"] for s in player["slices"]] == base_first
+    slices = list(range(part.image.n_slices))
+    assert [s["index"] for s in player["slices"]] == (slices[::-1] if turned else slices)
+    assert [m.index for m in page.montage] == [s["index"] for s in player["slices"]]
     width, height = player["tile"]
     rows = -(-player["frames"] // player["columns"])
     for one in player["slices"]:
