@@ -20,7 +20,7 @@ Status = Literal["ok", "optional", "missing", "damaged"]
 EXTRAS = {
     "train": "training networks and exporting bundles",
     "openvino": "faster segmentation on Intel and AMD processors",
-    "jpeg": "DICOM images compressed with JPEG-LS",
+    "jpeg": "DICOM images compressed with JPEG Lossless or JPEG-LS",
 }
 
 
