@@ -83,7 +83,7 @@ def test_leaking_split_is_refused() -> None:
 
 
 def test_group_too_small_to_split_is_refused() -> None:
-    with pytest.raises(UsageError, match="group|Group"):
+    with pytest.raises(UsageError, match="Group"):
         make_split(cases("aab"), DataConfig(validation_per_group=1))
 
 
@@ -146,7 +146,7 @@ def test_a_folder_of_another_run_is_not_overwritten(runs: Path, patients: Path) 
 
 
 def test_a_segmenter_needs_a_locator(patients: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="locator|automatically"):
+    with pytest.raises(UsageError, match="automatically"):
         run_training(SMALL, patients, tmp_path / "run", None, lambda _: None)
 
 

@@ -10,6 +10,7 @@ import io
 import zlib
 from typing import BinaryIO, cast
 
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
@@ -92,7 +93,7 @@ def parse(file: BinaryIO, size: int, *, pixels: bool) -> Dataset:
         syntax = _guessed_syntax(source)
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     dataset = read_dataset(source, implicit, little, stop_when=None if pixels else _at_pixels)
-    dataset.set_original_encoding(implicit, little, dataset.get("SpecificCharacterSet", "iso8859"))
+    dataset.set_original_encoding(implicit, little, convert_encodings(dataset.get("SpecificCharacterSet")))
     if TRANSFER_SYNTAX not in meta or meta.TransferSyntaxUID != syntax:
         meta.TransferSyntaxUID = syntax
     dataset.file_meta = meta
