@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from cmrseg.analyse import Analyser, write
+from cmrseg.analysis import Analyser, write
 from cmrseg.evaluate.metrics import dice
 from cmrseg.labels import CINE
 from cmrseg.study import Part

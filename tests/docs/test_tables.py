@@ -15,7 +15,7 @@ from docpages import ROOT, table_rows
 
 import cmrseg
 import cmrseg.errors
-from cmrseg.analyse import Clock, assess
+from cmrseg.analysis import Clock, assess
 from cmrseg.errors import REFUSAL_CODES, CmrsegError, InputRefused
 from cmrseg.geometry import Geometry
 from cmrseg.io.dicom.grid import PHASE_KEYS

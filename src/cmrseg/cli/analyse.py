@@ -10,7 +10,7 @@ import typer
 from cmrseg.cli.common import EXIT_REFUSED, EXIT_REVIEW, errors_become_exit_codes, print_json, show_error
 
 if TYPE_CHECKING:
-    from cmrseg.analyse import Analyser
+    from cmrseg.analysis import Analyser
     from cmrseg.study import Analysis
 
 #: What the terminal shows of a study; the files hold everything.
@@ -33,7 +33,7 @@ def analyse_command(
 
     Exit codes: 0 done; 1 a study could not be analysed (the others were); 2 wrong usage; 3 a study asks for review.
     """
-    from cmrseg.analyse import AnalyseOptions, Analyser
+    from cmrseg.analysis import AnalyseOptions, Analyser
     from cmrseg.errors import UsageError
 
     with errors_become_exit_codes():
@@ -61,7 +61,7 @@ def _one(analyser: Analyser, path: Path, output: Path, *, quiet: bool) -> dict[s
     """Analyse and write one study; None when it was refused, after saying why."""
     from rich.console import Console
 
-    from cmrseg.analyse import write
+    from cmrseg.analysis import write
     from cmrseg.errors import CmrsegError
     from cmrseg.report.tables import measurements_json
 

@@ -102,7 +102,7 @@ def run_demo(output: Path) -> Demo:
         CmrsegError: as `analyse`; OutputError when `output` is something else than an older demo.
     """
     from cmrseg import __version__
-    from cmrseg.analyse import analyse
+    from cmrseg.analysis import analyse
     from cmrseg.io.files import MARKER, output_folder
     from cmrseg.phantom import make_phantom, write_dicom
 

@@ -24,8 +24,8 @@ def measure_command(
     """Measure, check and report masks that a person or another program drew; no network is used."""
     from rich.console import Console
 
-    from cmrseg.analyse import write
-    from cmrseg.measure_masks import measure_masks
+    from cmrseg.analysis import write
+    from cmrseg.drawn_masks import measure_masks
     from cmrseg.report.tables import measurements_json
 
     with errors_become_exit_codes():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmrseg.analyse import Clock, assess
+from cmrseg.analysis import Clock, assess
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io import read
 from cmrseg.io.nifti import read_labels

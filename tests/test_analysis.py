@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cmrseg.analyse import AnalyseOptions, Analyser, Clock, assess, write
+from cmrseg.analysis import AnalyseOptions, Analyser, Clock, assess, write
 from cmrseg.cli.main import app
+from cmrseg.drawn_masks import measure_masks
 from cmrseg.errors import InputRefused, UsageError
-from cmrseg.measure_masks import measure_masks
 from cmrseg.phantom import HeartSpec, Phantom, make_phantom, write_acdc_patient, write_dicom, write_masks, write_nifti
 from cmrseg.study import Analysis, Image, Segmentation, Study
 
@@ -195,7 +195,7 @@ def test_a_write_that_fails_leaves_nothing(heart: Phantom, tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cmrseg.analyse.write_report", full)
+    monkeypatch.setattr("cmrseg.analysis.write_report", full)
     from cmrseg.errors import OutputError
 
     with pytest.raises(OutputError, match="No space"):
