@@ -59,19 +59,22 @@ def _show(inspection: Inspection) -> None:
 
 
 def _stack_table(inspection: Inspection) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("series", "files", "slices", "images", "matrix", "pixel mm", "apart mm", "axis", "taken as", "why")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="stacks of parallel slices")
+    for column in ("series", "files", "slices\nx images", "rows x\ncolumns", "pixel\nmm", "apart\nmm", "taken\nas"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for row in inspection.stacks:
+        pixel_mm = "-" if row.pixel_mm is None else " x ".join(f"{mm:.3g}" for mm in dict.fromkeys(row.pixel_mm))
         table.add_row(
             _ranges(row.series_numbers) or "-",
             str(row.n_files),
-            str(row.n_slices or "-"),
-            str(row.n_images or "-"),
-            f"{row.matrix[0]} x {row.matrix[1]}",
-            "-" if row.pixel_mm is None else f"{row.pixel_mm[0]:.3g} x {row.pixel_mm[1]:.3g}",
+            f"{row.n_slices} x {row.n_images}" if row.n_slices else "-",
+            f"{row.matrix[1]} x {row.matrix[0]}",
+            pixel_mm,
             "-" if row.distance_mm is None else f"{row.distance_mm:.2f}",
-            "-" if row.axis_degrees is None else f"{row.axis_degrees:.0f}°",
             row.taken_as or "-",
             row.reason,
             style=None if row.taken_as else "dim",
@@ -80,11 +83,21 @@ def _stack_table(inspection: Inspection) -> Table:
 
 
 def _grid_table(grid: GridView) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     state = "" if grid.complete else " (refused)"
     key = grid.phase_key or "nothing"
-    table = Table("slice", "place mm", "phases", key, "files in order of phase", title=f"{grid.kind}{state}")
+    table = Table(
+        "slice",
+        "place mm",
+        "phases",
+        key,
+        "files in order of phase",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"{grid.kind}{state}",
+    )
     for number, row in enumerate(grid.slices, 1):
         table.add_row(
             str(number), f"{row.place_mm:.2f}", str(len(row.images)), _key_range(row.images), _files(row.images)

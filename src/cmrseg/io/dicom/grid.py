@@ -95,7 +95,7 @@ def build_grid(stack: Stack, same_pixels: SamePixels) -> Grid:
         )
     cells = tuple(tuple(sorted(found, key=lambda f: f.phase[key])) if key else found for found in slices)
     geometry = _geometry(stack, cells)
-    findings = _phase_findings(cells, key)
+    findings = [*_count_findings(cells), *_phase_findings(cells, key)]
     if n_identical:
         findings.append(
             Finding("identical_files", "info", f"{n_identical} file(s) hold an image that another file holds too.")
@@ -299,6 +299,24 @@ def _phase_findings(cells: Sequence[Sequence[Frame]], key: str | None) -> list[F
             )
         )
     return findings
+
+
+def _count_findings(cells: Sequence[Sequence[Frame]]) -> list[Finding]:
+    """Compare the number of phases with CardiacNumberOfImages; refuses whole multiples as several acquisitions."""
+    announced = max((frame.header.cardiac_images or 0 for found in cells for frame in found), default=0)
+    n_phases = len(cells[0])
+    if announced < MIN_DISTINCT_TIMES or n_phases == announced:
+        return []
+    if n_phases > announced and n_phases % announced == 0:
+        raise InputRefused(
+            "duplicate_slices",
+            f"Every slice holds {n_phases} images of a heart beat of {announced}: several acquisitions in one series.",
+            "Keep one acquisition per folder, or export the series again.",
+        )
+    if n_phases > announced:
+        return []
+    message = f"The scanner made {announced} phases of the heart beat; {n_phases} are here."
+    return [Finding("phases_missing", "review", message)]
 
 
 def _refuse_other_numbers(cells: Sequence[Sequence[Frame]], key: str) -> None:

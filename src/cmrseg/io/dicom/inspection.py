@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -216,14 +216,16 @@ def _stack_row(view: Survey, stack: Stack, choice: Choice | None) -> StackRow:
 
 
 def _reason_against(view: Survey, stack: Stack) -> str:
-    """Why a stack was not taken, for each kind that was looked for."""
-    reasons = []
+    """Why a stack was not taken; once where every kind that was looked for fails for the same reason."""
+    against: dict[str, list[str]] = defaultdict(list)
     for selection in view.selections:
         for judgement in selection.candidates:
             if judgement.stack is stack:
-                return f"could be {selection.kind} ({judgement.reason}), but was not taken"
-        reasons += [f"not {selection.kind}: {j.reason}" for j in selection.others if j.stack is stack]
-    return "; ".join(reasons)
+                return f"could be {selection.kind}, but was not taken: {judgement.reason}"
+        for judgement in selection.others:
+            if judgement.stack is stack:
+                against[judgement.reason].append(selection.kind)
+    return "; ".join(f"no {' and no '.join(kinds)}: {reason}" for reason, kinds in against.items())
 
 
 def _grids(view: Survey, choices: Sequence[Choice]) -> list[GridView]:
@@ -270,4 +272,4 @@ def _series_numbers(frames: Sequence[Frame]) -> tuple[int, ...]:
 
 
 def _n_files(frames: Sequence[Frame]) -> int:
-    return len(Counter(frame.header.number for frame in frames))
+    return len({frame.header.number for frame in frames})

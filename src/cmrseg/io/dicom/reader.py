@@ -58,7 +58,8 @@ def _study(folder: Path, view: Survey) -> Study:
         except InputRefused as refusal:
             if not images:
                 raise
-            findings.append(Finding(f"{selection.kind}_refused", "review", f"{refusal.code}: {refusal.cause}"))
+            # The cine stands; no number comes from the stack that is left out.
+            findings.append(Finding(f"{selection.kind}_refused", "info", f"{refusal.code}: {refusal.cause}"))
             continue
         images.append(_image(choice, data))
         findings += choice.findings

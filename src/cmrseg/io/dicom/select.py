@@ -168,7 +168,7 @@ def _against_short_axis(stack: Stack, distance_mm: tuple[float, float], forced: 
     """What speaks against a short-axis stack of any kind; empty when nothing does."""
     n_slices = len(stack.slices)
     if n_slices < MIN_SLICES:
-        return f"{n_slices} parallel slice(s): a single view"
+        return "a single view" if n_slices == 1 else f"only {n_slices} parallel slices"
     low, high = distance_mm
     if not low <= stack.distance_mm <= high:
         return f"slices {stack.distance_mm:.1f} mm apart"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.findings import choice_findings, describe, series_numbers
 from cmrseg.io.dicom.grid import EXPORT_AGAIN, Grid, build_grid
 from cmrseg.io.dicom.patient import refuse_mixed_patients
 from cmrseg.io.dicom.pixels import same_pixels
-from cmrseg.io.dicom.records import Damage, Frame
+from cmrseg.io.dicom.records import Damage
 from cmrseg.io.dicom.scan import Scan, scan
-from cmrseg.io.dicom.select import Judgement, Selection, in_cone, select
+from cmrseg.io.dicom.select import Judgement, Selection, select
 from cmrseg.io.dicom.stacks import Stack, Unplaced, build_stacks
 from cmrseg.study import Finding, Kind
 
@@ -107,8 +106,8 @@ def choose(view: Survey, selection: Selection) -> Choice | None:
         except InputRefused as error:
             refusal = refusal or error
             continue
-        findings = _findings(view, selection, judgement, grid, refusal)
-        return Choice(selection.kind, judgement, grid, tuple(findings))
+        findings = choice_findings(view.scan, selection, judgement, grid, refusal, forced=view.forced is not None)
+        return Choice(selection.kind, judgement, grid, findings)
     assert refusal is not None
     raise _with_unreadable(view, refusal)
 
@@ -128,7 +127,9 @@ def refuse_nothing_found(view: Survey) -> InputRefused:
     if code and not view.stacks:
         return InputRefused(code, "The study holds only an object of absurd size.", EXPORT_AGAIN)
     lines = [f"  {describe(j.stack)}: {j.reason}" for s in view.selections[:1] for j in s.others]
-    lines += [f"  series {_numbers(u.frames)}, {len(u.frames)} image(s): {u.damage.reason}" for u in view.unplaced]
+    lines += [
+        f"  series {series_numbers(u.frames)}, {len(u.frames)} image(s): {u.damage.reason}" for u in view.unplaced
+    ]
     if view.scan.unreadable:
         lines.append(f"  {len(view.scan.unreadable)} file(s) cannot be read: {view.scan.unreadable[0][1].reason}")
     what = "LGE stack" if view.forced == "lge" else "short-axis cine"
@@ -137,18 +138,6 @@ def refuse_nothing_found(view: Survey) -> InputRefused:
         f"The study holds no {what}. Seen:\n" + "\n".join(lines),
         "Give the folder with the short-axis series, or name its kind with --kind if it was misjudged.",
     )
-
-
-def describe(stack: Stack) -> str:
-    """A stack in a few words, free of descriptions and identifiers."""
-    return f"series {_numbers(stack.frames)}, {len(stack.slices)} slice(s) x {stack.n_images} image(s)"
-
-
-def _numbers(frames: Sequence[Frame]) -> str:
-    numbers = sorted({f.header.series_number for f in frames if f.header.series_number is not None})
-    if not numbers:
-        return "without number"
-    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
 
 
 def _refuse_ambiguous(selection: Selection) -> None:
@@ -195,100 +184,6 @@ def _with_unreadable(view: Survey, refusal: InputRefused) -> InputRefused:
         f"{number:04d}: {damage.reason}.",
         refusal.remedy,
     )
-
-
-def _findings(
-    view: Survey, selection: Selection, taken: Judgement, grid: Grid, refusal: InputRefused | None
-) -> list[Finding]:
-    """What a reader should know of the choice of this stack."""
-    findings = [*_choice_findings(selection, taken, refusal), *grid.findings, *_missing_numbers(view, taken.stack)]
-    if view.scan.unreadable:
-        listed = ", ".join(f"file {number:04d} ({damage.reason})" for number, damage in view.scan.unreadable[:5])
-        findings.append(
-            Finding(
-                "unreadable_files",
-                "review",
-                f"{len(view.scan.unreadable)} DICOM file(s) cannot be read and were not used: {listed}.",
-            )
-        )
-    if selection.kind == "cine" and grid.phase_key not in ("TriggerTime", "NominalCardiacTriggerDelayTime"):
-        findings.append(
-            Finding(
-                "phase_key", "info", f"The files carry no complete trigger times; {grid.phase_key} orders the phases."
-            )
-        )
-    return findings
-
-
-def _choice_findings(selection: Selection, taken: Judgement, refusal: InputRefused | None) -> list[Finding]:
-    stack, kind, findings = taken.stack, selection.kind, []
-    rivals = [describe(j.stack) for j in (selection.candidates[:1] + selection.rivals) if j is not taken]
-    if rivals:
-        why = "more slices, then more phases, then the later acquisition"
-        if refusal is not None:
-            why = f"the other cannot be used ({refusal.code})"
-        findings.append(
-            Finding(
-                "several_stacks", "review", f"Taken as {kind}: {describe(stack)}, by {why}; not {'; '.join(rivals)}."
-            )
-        )
-    if not in_cone(stack):
-        findings.append(
-            Finding(
-                "unusual_orientation",
-                "review",
-                f"The slices lie {stack.axis_angle_degrees:.0f} degrees from a usual short axis; "
-                "they may show another plane.",
-            )
-        )
-    if "long axis" in stack.hints and "short axis" not in stack.hints:
-        findings.append(
-            Finding(
-                "label_contradicts", "review", "The series is called long axis, but its slices are a short-axis stack."
-            )
-        )
-    if stack.frames[0].derived:
-        findings.append(Finding("derived_images", "review", "The images are derived from others, not acquired."))
-    if stack.repeats:
-        findings.append(
-            Finding(
-                "slices_repeated",
-                "review",
-                f"{len(stack.repeats)} images were acquired again at the same place; the later ones are used.",
-            )
-        )
-    return findings
-
-
-def _missing_numbers(view: Survey, stack: Stack) -> list[Finding]:
-    """Holes in the numbering of the stack's series: a slice at an end of the stack leaves no other trace."""
-    by_series: dict[str, list[Frame]] = defaultdict(list)
-    for frame in view.scan.frames:
-        if frame.header.series in stack.series and frame.header.n_frames == 1 and "InstanceNumber" in frame.phase:
-            by_series[frame.header.series].append(frame)
-    findings = []
-    for frames in by_series.values():
-        numbers = {int(frame.phase["InstanceNumber"]) for frame in frames}
-        n_missing = max(numbers) - len([n for n in numbers if n >= 1])
-        if 0 < n_missing <= len(numbers):
-            findings.append(
-                Finding(
-                    "numbers_missing",
-                    "review",
-                    f"{n_missing} of {max(numbers)} instance numbers of the series are missing: "
-                    "a slice at the end of the stack may be lost.",
-                )
-            )
-        announced = max((f.header.images_in_acquisition or 0 for f in frames), default=0)
-        if announced > len(frames) and not n_missing:
-            findings.append(
-                Finding(
-                    "images_missing",
-                    "info",
-                    f"The scanner counted {announced} images in the acquisition; {len(frames)} are here.",
-                )
-            )
-    return findings[:1]
 
 
 def unreadable_table(view: Survey) -> tuple[tuple[int, Damage], ...]:
