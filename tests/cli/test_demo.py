@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cmrseg import analyse, phantom
+from cmrseg import analysis, phantom
 from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED, EXIT_REVIEW
 from cmrseg.cli.demo import COMPARED, STUDY_NAME, Comparison, run_demo
 from cmrseg.cli.main import app
@@ -56,7 +56,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         return SimpleNamespace(parts=[SimpleNamespace(measurements=numbers)], verdict=verdict), folder
 
     monkeypatch.setattr(phantom, "make_phantom", lambda: small)
-    monkeypatch.setattr(analyse, "analyse", pretend)
+    monkeypatch.setattr(analysis, "analyse", pretend)
     return offsets
 
 
@@ -102,7 +102,7 @@ def test_a_demo_that_fails_leaves_nothing(
     def refuse(study: Path, output: Path) -> Any:
         raise InputRefused("no_heart", "No heart.", "Look.")
 
-    monkeypatch.setattr(analyse, "analyse", refuse)
+    monkeypatch.setattr(analysis, "analyse", refuse)
     result = demo("-o", str(tmp_path / "out"))
     assert result.exit_code == EXIT_REFUSED
     assert list(tmp_path.iterdir()) == []

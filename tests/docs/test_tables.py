@@ -141,6 +141,13 @@ def test_every_name_of_the_api_exists_and_has_a_docstring() -> None:
         assert inspect.getdoc(getattr(importlib.import_module(module), name)), row[0]
 
 
+def test_every_name_that_the_package_offers_is_listed() -> None:
+    page = DOCS / "reference" / "python-api.md"
+    names = {row[0].removeprefix("cmrseg.") for row in table_rows(page, "Names")}
+    boxes = {row[0] for row in table_rows(page, "Dataclasses")}
+    assert set(cmrseg.__all__) - {"__version__"} <= names | boxes
+
+
 def test_every_box_of_the_line_is_listed() -> None:
     boxes = {n for n, k in vars(cmrseg.study).items() if dataclasses.is_dataclass(k) and k.__module__ == "cmrseg.study"}
     assert {row[0] for row in table_rows(DOCS / "reference" / "python-api.md", "Dataclasses")} == boxes
