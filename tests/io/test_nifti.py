@@ -97,8 +97,8 @@ def test_a_plain_file_reads_as_hand_calculated(tmp_path: Path) -> None:
     expected = np.array([[1.5, 0, 0, -10], [0, 1.5, 0, -20], [0, 0, 8, -30], [0, 0, 0, 1.0]])
     np.testing.assert_allclose(volume.geometry.affine, expected, atol=1e-6)
     np.testing.assert_allclose(volume.frame_times_ms, [0.0, 35.0], rtol=1e-6)
-    assert volume.geometry.orientation_known
-    assert volume.findings == ()
+    assert not volume.geometry.orientation_known  # exactly along the world: no short axis lies so
+    assert [f.code for f in volume.findings] == ["orientation_unknown"]
 
 
 @pytest.mark.parametrize("style", ["scanner", "unit"])

@@ -21,6 +21,9 @@ affine (s-form), each of the last two with a code that says whether it means any
 8. Axes may leave the right angle by the 2 degrees `Geometry` accepts; the q-form, which cannot shear, may differ from
    the s-form by slightly more.
 
+9. An affine exactly along left, front and head gives sizes and places, but its directions are not believed: no
+   short-axis plane lies so, and programs write such an affine when they were told none.
+
 Slices lie along the third axis. A file whose slice axis comes first or second (its voxels are longest there, by half
 at least) is read with that axis as Z.
 """
@@ -47,6 +50,7 @@ MIN_SLICES_AT_1_MM = 40
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _MS_PER_UNIT = {8: 1000.0, 16: 1.0, 24: 0.001}
 _SIZE_TOLERANCE = 0.01
+_ALIGNED_COSINE = 1e-4
 _MAX_PIXEL_RATIO = 1.5
 _DIRECTION_TOLERANCE_DEGREES = 2.5
 _REMEDY = "Convert the original series again; cmrseg does not guess geometry."
@@ -80,18 +84,27 @@ def grid_of(header: Any, shape_xyz: tuple[int, int, int]) -> Grid:
     with np.errstate(invalid="ignore"):  # a signalling NaN in the header is refused by name, not by a warning
         mm, sizes = _sizes_mm(header)
         affine, findings = _believed_affine(header, sizes, mm)
-    known = affine is not None
+    measured = affine is not None
     if affine is None:
         affine = np.diag([*sizes, 1.0]).astype(np.float64)
+    known = measured and not _is_along_the_world(affine)
+    if measured and not known:
+        findings = (_no_directions(), *findings)
     axes = _axis_order(np.linalg.norm(affine[:3, :3], axis=0))
     if axes != (0, 1, 2):
         findings += (
             Finding("slice_axis", "info", f"The slices lie along axis {axes[2] + 1} of the file; it is read as Z."),
         )
     columns = affine[:, [*axes, 3]]
-    _refuse_default_sizes(columns, shape_xyz[axes[2]], known)
+    _refuse_default_sizes(columns, shape_xyz[axes[2]], measured)
     geometry = Geometry(columns, tuple(shape_xyz[a] for a in axes), known)  # type: ignore[arg-type]
     return Grid(geometry, axes, findings)
+
+
+def _is_along_the_world(affine: NDArray[np.float64]) -> bool:
+    """True when every axis runs exactly along left, front or head: no heart lies so; a program left directions out."""
+    directions = np.abs(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool((np.sort(directions, axis=0)[:2] < _ALIGNED_COSINE).all())
 
 
 def frame_times_of(header: Any, n_frames: int) -> tuple[NDArray[np.float64] | None, tuple[Finding, ...]]:
