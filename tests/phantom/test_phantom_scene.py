@@ -20,7 +20,7 @@ def mean_signal(phantom: Phantom, name: str) -> float:
 
 def test_contrast_is_that_of_a_balanced_cine(tiny_phantom: Phantom) -> None:
     assert 0.8 < mean_signal(tiny_phantom, "lv_cavity") < 1.15
-    assert 0.8 < mean_signal(tiny_phantom, "rv_cavity") < 1.25
+    assert 0.6 < mean_signal(tiny_phantom, "rv_cavity") < 0.9
     ratio = mean_signal(tiny_phantom, "lv_myocardium") / mean_signal(tiny_phantom, "lv_cavity")
     assert 0.28 < ratio < 0.5
 
@@ -41,13 +41,14 @@ def test_same_spec_same_bytes_other_seed_other_picture() -> None:
 
 
 def test_edges_lie_where_the_labels_do() -> None:
-    """Half way between blood and muscle, the picture has as many bright pixels as the cavity has."""
+    """What is brighter than muscle, trabeculae at the rim counted in, is as large as the cavity and in its place."""
     phantom = make_phantom(tiny(noise=0.0, bias=0.0, pixel_spacing_xy_mm=(1.5, 1.5), shape_xy=(128, 128), phases=2))
-    for frame in range(2):
-        labels, data = phantom.segmentation.labels[frame, 3], phantom.image.data[frame, 3] / BLOOD_UNITS
-        heart = (labels == CINE["lv_cavity"]) | (labels == CINE["lv_myocardium"])
-        bright = np.sum(heart & (data > 0.66))
-        assert bright == pytest.approx(np.sum(labels == CINE["lv_cavity"]), rel=0.12)
+    for frame, z in ((0, 2), (0, 3), (1, 2), (1, 3)):
+        labels, data = phantom.segmentation.labels[frame, z], phantom.image.data[frame, z] / BLOOD_UNITS
+        cavity = labels == CINE["lv_cavity"]
+        bright = (cavity | (labels == CINE["lv_myocardium"])) & (data > 0.45)
+        assert bright.sum() == pytest.approx(cavity.sum(), rel=0.06)
+        assert np.argwhere(bright).mean(axis=0) == pytest.approx(np.argwhere(cavity).mean(axis=0), abs=0.7)
 
 
 def test_noise_is_rician() -> None:

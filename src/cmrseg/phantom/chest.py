@@ -22,10 +22,10 @@ LV_BASE = np.array([25.0, 0.0, 20.0])
 #: Rows are u, v, w of the default pose in chest coordinates.
 HEART_AXES = heart_pose(HeartSpec()).axes
 
-LUNG, LIVER, FAT, MUSCLE, BLOOD = 0.09, 0.34, 0.80, 0.32, 0.95
+LUNG, LIVER, FAT, MUSCLE, BLOOD = 0.12, 0.34, 0.80, 0.36, 0.95
 BODY_CENTRE_Y = 10.0
 BODY_X, BODY_Y = 165.0, 112.0
-SKIN_FAT_MM, WALL_MM = 15.0, 12.0
+SKIN_FAT_MM, WALL_MM = 12.0, 15.0
 
 
 def to_chest(u: Floats, v: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
@@ -92,8 +92,8 @@ def _chest_wall(x: Floats, y: Floats, z: Floats, depth: Floats, coarse: Floats, 
 def _lungs(x: Floats, y: Floats, z: Floats, fine: Floats, texture: Texture) -> Floats:
     """Dark, with vessels as bright spots that are denser near the root of the lung."""
     root = np.exp(-((x - 40) ** 2 + (y - 30) ** 2 + (z - 40) ** 2) / np.float32(2 * 70.0**2))
-    vessels = np.clip((texture.at(x, y, z, 2.6) - 2.6 + 0.9 * root) * 1.2, 0, 1)
-    signal: Floats = (LUNG + 0.012 * fine + 0.55 * vessels).astype(np.float32)
+    vessels = np.clip((texture.at(x, y, z, 1.9) - 2.5 + 0.6 * root) * 1.6, 0, 1)
+    signal: Floats = (LUNG + 0.012 * fine + 0.75 * vessels).astype(np.float32)
     return signal
 
 

@@ -71,7 +71,7 @@ class Scene:
         offsets = (((np.arange(self.spec.subplanes) + 0.5) / self.spec.subplanes - 0.5) * thickness_mm).astype(
             np.float32
         )
-        edge_mm = 1.2 * max(x_mm, y_mm)
+        edge_mm = 1.4 * max(x_mm, y_mm)
         u, v, w = _subplanes(middle, through, offsets)
         coil = self._coil(middle)
         behind = chest_signal(u, v, w, self.texture, edge_mm)

@@ -20,11 +20,11 @@ class HeartSpec:
     the base plane of the LV at end-diastole. All sizes in mm. "ED" is end-diastole, "ES" end-systole.
     """
 
-    lv_radii_ed_mm: tuple[float, float] = (27.0, 26.0)
+    lv_radii_ed_mm: tuple[float, float] = (27.5, 26.5)
     """Semi-axes of the LV endocardium at its widest level along u and v, at ED."""
-    lv_radii_es_mm: tuple[float, float] = (18.5, 17.5)
+    lv_radii_es_mm: tuple[float, float] = (19.2, 18.2)
     """The same at ES."""
-    lv_length_mm: float = 86.0
+    lv_length_mm: float = 82.0
     """From the LV base plane to the endocardial apex at ED."""
     lv_wall_ed_mm: float = 9.0
     """Wall thickness at ED at the widest level. Later phases follow from the constant volume of the muscle."""
@@ -34,15 +34,15 @@ class HeartSpec:
     """Height of the base plane over the widest level, as a fraction of the long semi-axis; 0 is half an ellipsoid."""
     lv_base_descent_mm: float = 10.0
     """How far the LV base plane comes down from ED to ES; the epicardial apex stays."""
-    rv_radii_ed_mm: tuple[float, float] = (43.0, 44.0)
+    rv_radii_ed_mm: tuple[float, float] = (41.0, 43.0)
     """Semi-axes of the RV's ellipsoid at its widest level along u and v, at ED. The LV is cut out of it."""
-    rv_radii_es_mm: tuple[float, float] = (30.5, 34.5)
+    rv_radii_es_mm: tuple[float, float] = (29.5, 34.2)
     """The same at ES."""
-    rv_length_mm: float = 76.0
+    rv_length_mm: float = 80.0
     """From the RV base plane (that of the LV at ED) to the RV apex at ED; the apex stays."""
     rv_base_descent_mm: float = 10.0
     """How far the RV base plane comes down from ED to ES; not less than that of the LV."""
-    rv_offset_mm: tuple[float, float] = (31.0, 17.0)
+    rv_offset_mm: tuple[float, float] = (31.0, 15.0)
     """How far the RV's axis lies on the septal side of the LV's, at the base and at the RV apex."""
     rv_anterior_mm: float = 4.0
     """How far the RV's axis lies on the anterior side of the LV's."""
@@ -83,7 +83,7 @@ class HeartSpec:
     lv_base_centre_lps_mm: tuple[float, float, float] = (25.0, 0.0, 20.0)
     """Where in the patient the LV's axis meets its base plane at ED."""
 
-    noise: float = 0.025
+    noise: float = 0.018
     """SD of the noise in each of the two receiver channels over the signal of blood; magnitude noise is Rician."""
     bias: float = 0.35
     """Fall of the receive coil's sensitivity per 100 mm of depth from the front of the chest, as a log ratio."""
