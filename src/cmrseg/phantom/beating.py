@@ -17,6 +17,8 @@ Floats = NDArray[np.floating[Any]]
 LV_BLOOD, RV_BLOOD, ATRIAL_BLOOD = 1.0, 0.72, 0.76
 PERICARDIUM, RV_WALL, ATRIUM_WALL = 0.29, 0.27, 0.42
 RV_WALL_MM, ATRIUM_WALL_MM, PERICARDIUM_MM = 3.0, 1.2, 3.0
+#: Length of the roots of the great arteries above the base; what follows arches out of the short-axis planes.
+GREAT_VESSEL_MM = 45.0
 #: Share of muscle (trabeculae) in the blood at the LV endocardium, at ED and ES.
 RIM_ED, RIM_ES = 0.75, 0.95
 #: Heart coordinates beyond which nothing beats: lowest and highest u, v, w in mm.
@@ -150,7 +152,8 @@ def _above_base(signal: Floats, u: Floats, v: Floats, w: Floats, one: Heart, gra
         ((-15.0, -7.0), (-0.15, -0.1), 13.5, lv_top),  # aortic root
     ):
         rise = w - np.float32(top)
-        tube = np.hypot(u - cu - lean_u * rise, v - cv - lean_v * rise) - np.float32(radius)
+        across = np.hypot(u - cu - lean_u * rise, v - cv - lean_v * rise) - np.float32(radius)
+        tube = np.maximum(across, rise - GREAT_VESSEL_MM)
         signal = _vessel(signal, tube, w, top, grains, edge_mm)
     return signal
 
