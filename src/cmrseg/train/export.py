@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -26,8 +25,6 @@ from cmrseg.train.predict import TorchPredictor, load_run
 #: ONNX Runtime and torch must agree on random input to this absolute difference in probability.
 TOLERANCE = 1e-4
 OPSET = 18
-#: Tensors with fewer numbers than this are not worth a cast.
-SMALLEST_HALF_TENSOR = 256
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def export_bundle(
 ) -> None:
     """Write a bundle from run folders.
 
-    Weights are rounded to half precision first, in every file alike, which halves the bundle.
+    Weights are rounded to half precision first, in every file alike, and stored so for fine-tuning.
 
     Args:
         target: folder to make; its name should be `info.name`.
@@ -145,7 +142,6 @@ def _write_onnx(path: Path, models: Sequence[nn.Module], spec: InputSpec) -> Non
         ensemble,
         (example,),
         dynamo=True,
-        optimize=False,  # would fold normalisation into the convolutions, whose weights are then no longer halves
         opset_version=OPSET,
         input_names=["slices"],
         output_names=["probabilities"],
@@ -154,7 +150,7 @@ def _write_onnx(path: Path, models: Sequence[nn.Module], spec: InputSpec) -> Non
     )
     if program is None:
         raise BundleError("torch returned no ONNX program.", "Check the versions of torch and onnxscript.")
-    onnx.save(_store_half(_without_traces(program.model_proto)), path)
+    onnx.save(_without_traces(program.model_proto), path)
     expected = TorchPredictor(list(models))(example.numpy())
     difference = float(np.abs(OnnxPredictor(path)(example.numpy()) - expected).max())
     if not difference <= TOLERANCE:
@@ -171,24 +167,4 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     for item in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
         del item.metadata_props[:]
         item.ClearField("doc_string")
-    return model
-
-
-def _store_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store large tensors that are exact in half precision as such, cast to single when the file is loaded."""
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_HALF_TENSOR:
-            continue
-        exact = numpy_helper.to_array(tensor)
-        values = exact.astype(np.float16)
-        if not np.array_equal(values.astype(np.float32), exact):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT, name=f"{name}.cast"))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model)
     return model
