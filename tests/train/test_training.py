@@ -140,6 +140,25 @@ def test_a_run_leaves_its_log_split_and_scores(runs: Path) -> None:
     assert TrainConfig.load(runs / "cine-0" / "config.json") == SMALL
 
 
+def test_a_run_can_start_from_another(runs: Path, patients: Path, tmp_path: Path) -> None:
+    still = SMALL.changed([f"start_from={runs / 'cine-0'}", "optim.learning_rate=0.0", "optim.weight_decay=0.0"])
+    bank = build_bank(find_cases(patients, SMALL.data), SMALL)
+    train(still, bank, tmp_path, lambda _: {}, lambda _: None)
+    first, second = (load_file(run / "checkpoint.safetensors") for run in (runs / "cine-0", tmp_path))
+    name = "stem.0.weight"
+    assert torch.equal(second[f"model.{name}"], first[f"average.{name}"])
+
+
+def test_settings_are_changed_by_name_and_type() -> None:
+    changed = SMALL.changed(["optim.learning_rate=1", "model.widths=[8, 16]", "name=other", "optim.epochs=3"])
+    assert (changed.optim.learning_rate, changed.model.widths, changed.name) == (1.0, (8, 16), "other")
+    assert changed.optim.epochs == 3
+    assert SMALL.optim.epochs == 2
+    for wrong in ("optim.speed=1", "optim.epochs=fast", "optim.epochs.more=1", "optim=1", "seed=0.5"):
+        with pytest.raises(UsageError, match="setting"):
+            SMALL.changed([wrong])
+
+
 def test_a_folder_of_another_run_is_not_overwritten(runs: Path, patients: Path) -> None:
     with pytest.raises(UsageError, match="another configuration"):
         run_training(replace(SMALL, seed=9), patients, runs / "cine-0", runs / "locator", lambda _: None)

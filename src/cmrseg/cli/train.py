@@ -18,6 +18,9 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training slices.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, sampling and augmentation.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting of the run, e.g. optim.learning_rate=0.001.")
+    ] = None,
 ) -> None:
     """Train a network. A killed run goes on where it stopped, at the cost of at most one epoch."""
     from dataclasses import replace
@@ -32,4 +35,5 @@ def train_command(
         config = replace(PRESETS[preset], seed=seed, threads=threads)
         if epochs is not None:
             config = replace(config, optim=replace(config.optim, epochs=epochs))
+        config = config.changed(settings or [])
         run_training(config, data, output, locator, lambda line: typer.echo(line))

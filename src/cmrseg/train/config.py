@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from cmrseg.errors import UsageError
 from cmrseg.models.unet import UNetConfig
 from cmrseg.segment.preprocess import InputSpec
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,8 @@ class TrainConfig:
     """CPU threads."""
     validate_every: int = 10
     """Epochs between validations."""
+    start_from: str = ""
+    """Run folder whose averaged weights training starts from; empty for random weights."""
     input: InputSpec = field(default_factory=InputSpec)
     """What the network sees."""
     model: UNetConfig = field(default_factory=UNetConfig)
@@ -121,6 +130,22 @@ class TrainConfig:
         """Write the configuration as JSON."""
         path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
 
+    def changed(self, settings: Sequence[str]) -> TrainConfig:
+        """A copy with settings such as ``optim.learning_rate=0.001`` applied; values are JSON, or else strings.
+
+        Raises:
+            UsageError: no such setting, or a value of another type.
+        """
+        config = self
+        for setting in settings:
+            path, _, text = setting.partition("=")
+            try:
+                value = json.loads(text)
+            except json.JSONDecodeError:
+                value = text
+            config = _with(config, path.split("."), value, setting)
+        return config
+
     @classmethod
     def load(cls, path: Path) -> TrainConfig:
         """Read a configuration written by `save`; unknown keys are an error (TypeError)."""
@@ -130,6 +155,23 @@ class TrainConfig:
             values[key] = kind(**values[key])
         values["model"] = UNetConfig(**{**values["model"], "widths": tuple(values["model"]["widths"])})
         return cls(**values)
+
+
+def _with(config: Config, path: list[str], value: Any, setting: str) -> Config:
+    """A frozen dataclass with one field, however deep, replaced."""
+    name, *deeper = path
+    if name not in {f.name for f in dataclasses.fields(config)}:
+        raise UsageError(
+            f"There is no training setting {setting.partition('=')[0]!r}.", "See docs/how-to/train-a-bundle.md."
+        )
+    old = getattr(config, name)
+    if deeper and dataclasses.is_dataclass(old) and not isinstance(old, type):
+        return dataclasses.replace(config, **{name: _with(old, deeper, value, setting)})
+    new = tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
+    new = float(new) if isinstance(old, float) and type(new) is int else new
+    if deeper or type(new) is not type(old):
+        raise UsageError(f"The setting {setting!r} does not fit: {name} is like {old!r}.", "Give a value of that type.")
+    return dataclasses.replace(config, **{name: new})
 
 
 #: Finds the heart on the whole field of view at coarse resolution.

@@ -20,6 +20,7 @@ from cmrseg.models.unet import UNet
 from cmrseg.train import augment
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import SliceBank
+from cmrseg.train.predict import load_run
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -75,6 +76,9 @@ def train(
     )
     average = WeightAverage(model, config.optim.average_decay)
     first = _resume(run, model, average, optimiser)
+    if first == 0 and config.start_from:
+        model.load_state_dict(load_run(Path(config.start_from))[1].state_dict())
+        average.model.load_state_dict(model.state_dict())
     steps = len(bank) // config.optim.batch_size
     for epoch in range(first, config.optim.epochs):
         began = time.monotonic()
