@@ -136,6 +136,7 @@ def card(
         f"{g} {np.mean([np.mean(list(s.dice.values())) for s in scores if s.group == g]):.3f}" for g in groups
     )
     table = "\n".join(rows)
+    networks = f"An ensemble of {members} plain 2-D U-Nets that see" if members > 1 else "One plain 2-D U-Net that sees"
     return f"""\
 # Bundle `{info.name}` {info.version}
 
@@ -144,8 +145,8 @@ cine MR (balanced SSFP). Research use only; not a medical device.
 
 ## What it is
 
-An ensemble of {members} plain 2-D U-Nets that see a slice with its two neighbours in a window of 128 x 128 pixels of
-1.4 mm round the heart, and a smaller U-Net that finds the heart on the whole field of view. Papillary muscles belong
+{networks} a slice with its two neighbours in a window of 128 x 128 pixels of 1.4 mm
+round the heart, and a smaller U-Net that finds the heart on the whole field of view. Papillary muscles belong
 to the cavity. Intensities are clipped to the 0.5 and 99.5 percentile of each slice's window and z-scored.
 
 ## What it was trained on
@@ -153,7 +154,8 @@ to the cavity. Intensities are clipped to the 0.5 and 99.5 percentile of each sl
 {info.data["name"]}: {info.data["citation"]}.
 {info.data["patients_trained_on"]} patients trained, {len(scores)} were held out (three of each of the five
 diagnostic groups; their ids stand in `bundle.json` under `split`). One centre, two scanners (Siemens 1.5 T and 3 T).
-Nothing was chosen on the held-out patients: the schedule was fixed beforehand and the last averaged weights are used.
+The held-out patients were looked at while the length of training was decided, so they are validation patients rather
+than a test set; no weights were picked by them: the last averaged weights of each run are used.
 
 ## How well it does
 
