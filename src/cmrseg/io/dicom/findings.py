@@ -43,7 +43,7 @@ def choice_findings(
     findings = [*_rivals(selection, taken, refusal, forced=forced), *_doubts(taken.stack), *grid.findings]
     findings += _missing_numbers(scan, taken.stack)
     if scan.unreadable:
-        listed = ", ".join(f"file {number:04d} ({damage.reason})" for number, damage in scan.unreadable[:5])
+        listed = ", ".join(f"file {file.number:04d} ({file.damage.reason})" for file in scan.unreadable[:5])
         findings.append(
             Finding(
                 "unreadable_files",
@@ -76,7 +76,8 @@ def _doubts(stack: Stack) -> list[Finding]:
     """What makes a person look twice at a stack."""
     findings = []
     if not in_cone(stack):
-        message = f"The slices lie {stack.axis_angle_degrees:.0f} degrees from a usual short axis; they may show another plane."
+        degrees = round(stack.axis_angle_degrees)
+        message = f"The slices lie {degrees} degrees from a usual short axis; they may show another plane."
         findings.append(Finding("unusual_orientation", "review", message))
     if "long axis" in stack.hints and "short axis" not in stack.hints:
         message = "The series is called long axis, but its slices are a short-axis stack."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -69,6 +70,10 @@ HEART_RATE_RANGE_BPM = (25.0, 220.0)
 #: Farther from the magnet's centre than any patient reaches.
 MAX_POSITION_MM = 5000.0
 
+#: Direction cosines beyond this, or of a smaller parallelogram, are no directions.
+MAX_COSINE = 2.0
+MIN_AREA = 0.1
+
 Find = Callable[[BaseTag], Any]
 
 
@@ -94,7 +99,7 @@ def make_frame(header: Header, index: int, find: Find) -> Frame:
         image_type=image_type,
         component=_component(image_type, tags.text(find(COMPLEX_COMPONENT)).upper()),
         position=_position(find(POSITION)),
-        orientation=tags.numbers(find(ORIENTATION), 6),
+        orientation=_orientation(find(ORIENTATION)),
         spacing_rc=_spacing(find(SPACING)),
         phase=_phase_keys(find, acquired),
         acquired_seconds=acquired,
@@ -132,6 +137,14 @@ def _phase_keys(find: Find, acquired: float | None) -> dict[str, float]:
 def _position(found: Any) -> tuple[float, ...] | None:
     position = tags.numbers(found, 3)
     return position if position is not None and max(map(abs, position)) <= MAX_POSITION_MM else None
+
+
+def _orientation(found: Any) -> tuple[float, ...] | None:
+    """Six direction cosines that span a plane, however badly."""
+    cosines = tags.numbers(found, 6)
+    if cosines is None or max(map(abs, cosines)) > MAX_COSINE:
+        return None
+    return cosines if np.linalg.norm(np.cross(cosines[:3], cosines[3:])) > MIN_AREA else None
 
 
 def _spacing(found: Any) -> tuple[float, ...] | None:

@@ -11,6 +11,7 @@ from pydicom.uid import (
     UID,
     EnhancedMRColorImageStorage,
     EnhancedMRImageStorage,
+    ImplicitVRLittleEndian,
     LegacyConvertedEnhancedMRImageStorage,
     MRImageStorage,
 )
@@ -18,7 +19,7 @@ from pydicom.uid import (
 from cmrseg.io.dicom import tags
 from cmrseg.io.dicom.enhanced import per_frame_groups, split
 from cmrseg.io.dicom.frames import classic_frame
-from cmrseg.io.dicom.parse import TRANSFER_SYNTAX
+from cmrseg.io.dicom.parse import TRANSFER_SYNTAX, Parsed
 from cmrseg.io.dicom.records import Damage, Frame, Header
 
 #: More than any cardiac study, as float32; refused from the header alone.
@@ -33,26 +34,35 @@ MR_CLASSES = ENHANCED_CLASSES | {MRImageStorage}
 ROWS = Tag("Rows")
 COLUMNS = Tag("Columns")
 SOP_CLASS = Tag("SOPClassUID")
+MEDIA_CLASS = Tag("MediaStorageSOPClassUID")
 
 
 def holds_images(dataset: Dataset) -> bool:
-    """True for an object with images, also when it is cut before it says how large they are."""
-    return ROWS in dataset or COLUMNS in dataset or tags.text(tags.value(dataset, SOP_CLASS)) in MR_CLASSES
+    """True unless the file says that it is another kind of DICOM object: a directory, a report, a curve.
+
+    A header too damaged to say either counts as one with images, so that its loss is not silent.
+    """
+    if ROWS in dataset or COLUMNS in dataset:
+        return True
+    classes = {tags.text(tags.value(dataset, SOP_CLASS)), tags.text(tags.value(dataset.file_meta, MEDIA_CLASS))}
+    known = [UID(name) for name in classes if name]
+    other = [uid for uid in known if uid.is_valid and (uid.is_private or uid.type == "SOP Class")]
+    return not other or bool(classes & MR_CLASSES)
 
 
-def header_and_frames(number: int, file: Path, size: int, dataset: Dataset) -> tuple[Header, list[Frame]] | Damage:
+def header_and_frames(number: int, file: Path, parsed: Parsed) -> tuple[Header, list[Frame]] | Damage:
     """What a file says of itself and of each of its images; `Damage` when it contradicts itself.
 
     Args:
         number: of the file in the study, from 1.
         file: its path.
-        size: its length in bytes.
-        dataset: read up to the pixels.
+        parsed: read up to the pixels.
     """
-    header = _header(number, file, size, dataset)
+    dataset = parsed.dataset
+    header = _header(number, file, dataset)
     if header.rows <= 0 or header.columns <= 0:
         return Damage("unreadable", "the header ends before it says how large the image is")
-    header = replace(header, damage=_damage(header))
+    header = replace(header, damage=_damage(header, parsed))
     if header.secondary_capture or header.modality != "MR" or not _multi_frame(header, dataset):
         return header, [classic_frame(header, dataset)]
     if header.damage is not None and header.damage.code == "too_large":
@@ -69,13 +79,14 @@ def _multi_frame(header: Header, dataset: Dataset) -> bool:
     return header.n_frames > 1 or tags.text(tags.value(dataset, SOP_CLASS)) in ENHANCED_CLASSES
 
 
-def _damage(header: Header) -> Damage | None:
+def _damage(header: Header, parsed: Parsed) -> Damage | None:
     """What the header alone shows to be impossible."""
     voxels = header.rows * header.columns * header.n_frames
     if voxels * 4 > MAX_OBJECT_BYTES:
         return Damage("too_large", f"{header.n_frames} frame(s) of {header.rows} x {header.columns} pixels in one file")
     expected = voxels * header.samples * header.bits_allocated // 8
-    if not (header.compressed or header.deflated) and expected > header.size_bytes:
+    element_header = 8 if parsed.dataset.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian else 12
+    if not header.compressed and expected + element_header > parsed.bytes_left:
         return Damage("unreadable", "the file is shorter than the pixels its header announces")
     if header.bits_allocated not in (8, 16, 32) or not 0 < header.bits_stored <= header.bits_allocated:
         return Damage("unreadable", f"{header.bits_stored} bits stored in {header.bits_allocated}")
@@ -84,7 +95,7 @@ def _damage(header: Header) -> Damage | None:
     return None
 
 
-def _header(number: int, file: Path, size: int, dataset: Dataset) -> Header:
+def _header(number: int, file: Path, dataset: Dataset) -> Header:
     def text(keyword: str) -> str:
         return tags.text(tags.value(dataset, Tag(keyword)))
 
@@ -127,14 +138,12 @@ def _header(number: int, file: Path, size: int, dataset: Dataset) -> Header:
         samples=whole("SamplesPerPixel", 1),
         inverted=text("PhotometricInterpretation").upper() == "MONOCHROME1",
         compressed=syntax.is_encapsulated if syntax.is_transfer_syntax else True,
-        deflated=syntax.is_deflated if syntax.is_transfer_syntax else False,
         manufacturer=text("Manufacturer"),
         field_strength_t=number_of("MagneticFieldStrength"),
         study_day=day.toordinal() if day else 0,
         series_seconds=tags.seconds(text("SeriesTime")) or tags.seconds(text("ContentTime")),
         images_in_acquisition=optional("ImagesInAcquisition"),
         cardiac_images=optional("CardiacNumberOfImages"),
-        size_bytes=size,
         patient_age=text("PatientAge"),
         patient_size_m=number_of("PatientSize"),
         patient_weight_kg=number_of("PatientWeight"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from pydicom.charset import convert_encodings
@@ -32,6 +33,14 @@ PIXEL_TAGS = frozenset((Tag(0x7FE0, 0x0010), Tag(0x7FE0, 0x0008), Tag(0x7FE0, 0x
 TRANSFER_SYNTAX = Tag(0x0002, 0x0010)
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """A dataset and the bytes that follow what was read: without pixels, those of the pixel data element."""
+
+    dataset: Dataset
+    bytes_left: int
+
+
 class _Bounded:
     """A file of which a read never asks for more bytes than it holds, whatever an element's length claims."""
 
@@ -40,14 +49,17 @@ class _Bounded:
         self._size = size
 
     def read(self, count: int = -1) -> bytes:
-        left = max(0, self._size - self._file.tell())
-        return self._file.read(left if count is None or count < 0 else min(count, left))
+        return self._file.read(self.left() if count is None or count < 0 else min(count, self.left()))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()
+
+    def left(self) -> int:
+        """Bytes after the current place."""
+        return max(0, self._size - self._file.tell())
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -64,7 +76,7 @@ def looks_like_dicom(start: bytes) -> bool:
     return length <= 128
 
 
-def parse(file: BinaryIO, size: int, *, pixels: bool) -> Dataset:
+def parse(file: BinaryIO, size: int, *, pixels: bool) -> Parsed:
     """Read a DICOM file.
 
     Args:
@@ -73,7 +85,7 @@ def parse(file: BinaryIO, size: int, *, pixels: bool) -> Dataset:
         pixels: False stops before the pixel data.
 
     Returns:
-        The dataset; its `file_meta` always names a transfer syntax.
+        The dataset, whose `file_meta` always names a transfer syntax, and what is left of the file.
 
     Raises:
         InputRefused: code `too_large`, when a deflated file unpacks beyond `MAX_INFLATED_BYTES`.
@@ -82,29 +94,34 @@ def parse(file: BinaryIO, size: int, *, pixels: bool) -> Dataset:
     bounded = _Bounded(file, size)
     bounded.seek(PREFIX_END if bounded.read(PREFIX_END)[128:] == b"DICM" else 0)
     # pydicom asks its source for read, seek and tell only.
-    source = cast(BinaryIO, bounded)
     meta = FileMetaDataset(
-        read_dataset(source, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, n: tag.group != 2)
+        read_dataset(
+            cast(BinaryIO, bounded),
+            is_implicit_VR=False,
+            is_little_endian=True,
+            stop_when=lambda tag, vr, length: tag.group != 2,
+        )
     )
     syntax = UID(tags.text(tags.value(meta, TRANSFER_SYNTAX)))
     if syntax == DeflatedExplicitVRLittleEndian:
-        source = io.BytesIO(_inflated(source.read()))
+        unpacked = _inflated(bounded.read())
+        bounded = _Bounded(io.BytesIO(unpacked), len(unpacked))
     elif not syntax:
-        syntax = _guessed_syntax(source)
+        syntax = _guessed_syntax(bounded)
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    dataset = read_dataset(source, implicit, little, stop_when=None if pixels else _at_pixels)
+    dataset = read_dataset(cast(BinaryIO, bounded), implicit, little, stop_when=None if pixels else _at_pixels)
     dataset.set_original_encoding(implicit, little, convert_encodings(dataset.get("SpecificCharacterSet")))
     if TRANSFER_SYNTAX not in meta or meta.TransferSyntaxUID != syntax:
         meta.TransferSyntaxUID = syntax
     dataset.file_meta = meta
-    return dataset
+    return Parsed(dataset, bounded.left())
 
 
 def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
     return tag in PIXEL_TAGS
 
 
-def _guessed_syntax(source: BinaryIO) -> UID:
+def _guessed_syntax(source: _Bounded) -> UID:
     """Explicit or implicit VR, as the first element shows; files without meta information are little endian."""
     here = source.tell()
     start = source.read(6)

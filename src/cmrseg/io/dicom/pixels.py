@@ -80,10 +80,13 @@ def _read_bytes(header: Header) -> bytes:
 def _decode(header: Header, raw: bytes, indices: list[int]) -> dict[int, NDArray[np.generic]]:
     """Stored pixel values of the wanted frames of one file, each [Y, X]."""
     try:
-        dataset = parse(io.BytesIO(raw), len(raw), pixels=True)
+        dataset = parse(io.BytesIO(raw), len(raw), pixels=True).dataset
     except tags.PARSER_ERRORS as error:
         raise _unreadable(header, type(error).__name__) from None
     _refuse_missing_decoder(header, dataset)
+    if "PhotometricInterpretation" not in dataset:
+        # pydicom asks for it; one sample per pixel, all that gets here, is monochrome.
+        dataset.PhotometricInterpretation = "MONOCHROME2"
     try:
         wanted = sorted(set(indices))
         images = list(iter_pixels(dataset, indices=wanted, raw=True))

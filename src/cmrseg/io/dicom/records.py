@@ -19,6 +19,15 @@ class Damage:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A DICOM file that gave no usable header: its number in the study, its path, and why."""
+
+    number: int
+    path: Path
+    damage: Damage
+
+
+@dataclass(frozen=True)
 class Header:
     """One DICOM file that holds images. Stays in memory: it carries identifiers that no output may show.
 
@@ -35,11 +44,9 @@ class Header:
         bits_allocated, bits_stored, high_bit, signed, samples: layout of a pixel.
         inverted: MONOCHROME1, where large values are dark.
         compressed: the transfer syntax is an encapsulated one.
-        deflated: the whole dataset is packed; the pixels are larger than the file.
         manufacturer, field_strength_t: of the scanner.
         study_day, series_seconds: to tell the later of two acquisitions; day 0 when there is no valid date.
         images_in_acquisition, cardiac_images: what the scanner says it made.
-        size_bytes: of the file.
         damage: set when the header already shows that the pixels cannot be used.
     """
 
@@ -68,14 +75,12 @@ class Header:
     samples: int
     inverted: bool
     compressed: bool
-    deflated: bool
     manufacturer: str
     field_strength_t: float | None
     study_day: int
     series_seconds: float | None
     images_in_acquisition: int | None
     cardiac_images: int | None
-    size_bytes: int
     patient_age: str
     patient_size_m: float | None
     patient_weight_kg: float | None

@@ -10,7 +10,7 @@ from cmrseg.errors import InputRefused
 from cmrseg.io.dicom import tags
 from cmrseg.io.dicom.headers import header_and_frames, holds_images
 from cmrseg.io.dicom.parse import PREFIX_END, looks_like_dicom, parse
-from cmrseg.io.dicom.records import Damage, Frame, Header
+from cmrseg.io.dicom.records import Damage, Frame, Header, Unreadable
 
 MAX_FILES = 200_000
 
@@ -25,7 +25,7 @@ class Scan:
         n_files: all files, DICOM or not.
         n_other: files that are not DICOM.
         n_no_image: DICOM objects without images: DICOMDIR, reports, presentation states.
-        unreadable: numbers of DICOM files that could not be parsed, and why.
+        unreadable: DICOM files that could not be parsed, and why.
     """
 
     frames: tuple[Frame, ...]
@@ -33,7 +33,7 @@ class Scan:
     n_files: int
     n_other: int
     n_no_image: int
-    unreadable: tuple[tuple[int, Damage], ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 def scan(path: Path) -> Scan:
@@ -48,13 +48,13 @@ def scan(path: Path) -> Scan:
     """
     frames: list[Frame] = []
     headers: list[Header] = []
-    unreadable: list[tuple[int, Damage]] = []
+    unreadable: list[Unreadable] = []
     n_other = n_no_image = 0
     files = _files(path)
     for number, file in enumerate(files, 1):
         found = _read_header(number, file)
         if isinstance(found, Damage):
-            unreadable.append((number, found))
+            unreadable.append(Unreadable(number, file, found))
         elif found == "other":
             n_other += 1
         elif found == "no image":
@@ -89,8 +89,8 @@ def _read_header(number: int, file: Path) -> tuple[Header, list[Frame]] | Damage
             if not looks_like_dicom(source.read(PREFIX_END)):
                 return "other"
             source.seek(0)
-            dataset = parse(source, size, pixels=False)
-        return header_and_frames(number, file, size, dataset) if holds_images(dataset) else "no image"
+            parsed = parse(source, size, pixels=False)
+        return header_and_frames(number, file, parsed) if holds_images(parsed.dataset) else "no image"
     except InputRefused as refusal:
         return Damage(refusal.code, refusal.cause)
     except tags.PARSER_ERRORS as error:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.findings import choice_findings, describe, series_numbers
 from cmrseg.io.dicom.grid import EXPORT_AGAIN, Grid, build_grid
+from cmrseg.io.dicom.lost import refuse_lost_slice
 from cmrseg.io.dicom.patient import refuse_mixed_patients
 from cmrseg.io.dicom.pixels import same_pixels
-from cmrseg.io.dicom.records import Damage
+from cmrseg.io.dicom.records import Damage, Unreadable
 from cmrseg.io.dicom.scan import Scan, scan
 from cmrseg.io.dicom.select import Judgement, Selection, select
 from cmrseg.io.dicom.stacks import Stack, Unplaced, build_stacks
@@ -70,7 +72,7 @@ def refuse_hopeless(view: Survey) -> None:
     found = view.scan
     if not found.headers:
         if found.unreadable:
-            worst = next((d for _, d in found.unreadable if d.code == "too_large"), found.unreadable[0][1])
+            worst = _worst(found.unreadable)
             raise InputRefused(
                 worst.code, f"None of {len(found.unreadable)} DICOM file(s) can be used: {worst.reason}.", EXPORT_AGAIN
             )
@@ -123,15 +125,15 @@ def refuse_nothing_found(view: Survey) -> InputRefused:
             f"{n_hidden} images have {damage.reason}.",
             "cmrseg never assumes a size or a place; export the series with these elements.",
         )
-    code = next((d.code for _, d in view.scan.unreadable if d.code == "too_large"), None)
-    if code and not view.stacks:
-        return InputRefused(code, "The study holds only an object of absurd size.", EXPORT_AGAIN)
+    if view.scan.unreadable and not view.stacks:
+        worst = _worst(view.scan.unreadable)
+        return InputRefused(worst.code, f"No image of the study can be used: {worst.reason}.", EXPORT_AGAIN)
     lines = [f"  {describe(j.stack)}: {j.reason}" for s in view.selections[:1] for j in s.others]
     lines += [
         f"  series {series_numbers(u.frames)}, {len(u.frames)} image(s): {u.damage.reason}" for u in view.unplaced
     ]
     if view.scan.unreadable:
-        lines.append(f"  {len(view.scan.unreadable)} file(s) cannot be read: {view.scan.unreadable[0][1].reason}")
+        lines.append(f"  {len(view.scan.unreadable)} file(s) cannot be read: {_worst(view.scan.unreadable).reason}")
     what = "LGE stack" if view.forced == "lge" else "short-axis cine"
     return InputRefused(
         "no_lge" if view.forced == "lge" else "no_cine",
@@ -171,22 +173,30 @@ def _checked_grid(view: Survey, stack: Stack) -> Grid:
             raise InputRefused(
                 left.damage.code, f"{len(lost)} images of the stack's series have {left.damage.reason}.", EXPORT_AGAIN
             )
-    return build_grid(stack, same_pixels)
+    grid = build_grid(stack, same_pixels)
+    refuse_lost_slice(view.scan, stack)
+    return grid
+
+
+def _worst(files: Sequence[Unreadable]) -> Damage:
+    """The damage to name when no file can be used: an absurd size before anything else."""
+    return next((file.damage for file in files if file.damage.code == "too_large"), files[0].damage)
 
 
 def _with_unreadable(view: Survey, refusal: InputRefused) -> InputRefused:
     if not view.scan.unreadable:
         return refusal
-    number, damage = view.scan.unreadable[0]
+    first = view.scan.unreadable[0]
     return InputRefused(
         refusal.code,
         f"{refusal.cause}\n{len(view.scan.unreadable)} file(s) of the folder cannot be read, the first is file "
-        f"{number:04d}: {damage.reason}.",
+        f"{first.number:04d}: {first.damage.reason}.",
         refusal.remedy,
     )
 
 
 def unreadable_table(view: Survey) -> tuple[tuple[int, Damage], ...]:
     """Files that cannot be used, by number: not parsed, or parsed with damage."""
+    unparsed = {file.number: file.damage for file in view.scan.unreadable}
     damaged = {h.number: h.damage for h in view.scan.headers if h.damage}
-    return tuple(sorted({**dict(view.scan.unreadable), **damaged}.items()))
+    return tuple(sorted({**unparsed, **damaged}.items()))
