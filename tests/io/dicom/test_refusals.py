@@ -392,7 +392,8 @@ def test_faults_of_an_enhanced_object(tmp_path: Path, tiny_phantom: Phantom, edi
     assert refusal(tmp_path).code == code
 
 
-def test_a_deflated_bomb_is_refused_before_it_unpacks(tmp_path: Path) -> None:
+def test_a_deflated_bomb_is_refused_before_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cmrseg.io.dicom.parse.MAX_INFLATED_BYTES", 2**20)
     source = save(tmp_path / "whole", [cine()[0, 0]]) / "0000.dcm"
     raw = source.read_bytes()
     meta_end = 132 + 12 + int.from_bytes(raw[140:144], "little")
@@ -401,7 +402,7 @@ def test_a_deflated_bomb_is_refused_before_it_unpacks(tmp_path: Path) -> None:
     assert deflated in meta
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = packer.compress(raw[meta_end:])
-    for _ in range(600):
+    for _ in range(2):
         body += packer.compress(bytes(2**20))
     bomb = tmp_path / "bomb"
     bomb.mkdir()
@@ -417,7 +418,7 @@ def test_random_damage_never_escapes_as_another_error(tmp_path: Path) -> None:
     header = len(raw) - 6 * 8 * 2 - 12
     rng = np.random.default_rng(20)
     outcomes = set()
-    for _ in range(60):
+    for _ in range(40):
         spoiled = bytearray(raw)
         for position in rng.integers(132, header, rng.integers(1, 6)):
             spoiled[position] ^= 1 << int(rng.integers(8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.grid import phase_key
+from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.reader import study_name
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.stacks import Stack
@@ -138,9 +138,7 @@ def inspect_dicom(folder: Path, kind: Kind | None = None) -> Inspection:
         InputRefused: `not_found` or `too_large` when the folder itself cannot be walked.
     """
     folder = Path(folder)
-    with warnings.catch_warnings():
-        # pydicom's warnings quote the values it finds odd, and those can name a patient.
-        warnings.simplefilter("ignore")
+    with quiet_parser():
         view = survey(folder, kind)
         choices, refusal = _choices(view)
         return Inspection(

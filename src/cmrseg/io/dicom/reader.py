@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.patient import read_patient
 from cmrseg.io.dicom.pixels import read_pixels
 from cmrseg.io.dicom.survey import Choice, Survey, choose, refuse_hopeless, refuse_nothing_found, survey
@@ -31,9 +31,7 @@ def read_dicom(folder: Path, kind: Kind | None = None) -> Study:
         InputRefused: for each reason of `errors.REFUSAL_CODES` that a DICOM study can give; nothing else is raised.
     """
     folder = Path(folder)
-    with warnings.catch_warnings():
-        # pydicom's warnings quote the values it finds odd, and those can name a patient.
-        warnings.simplefilter("ignore")
+    with quiet_parser():
         view = survey(folder, kind)
         refuse_hopeless(view)
         return _study(folder, view)
