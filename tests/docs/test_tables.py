@@ -80,7 +80,8 @@ def _findings_of_the_code() -> dict[str, set[str]]:
     """
     found: dict[str, set[str]] = {}
     for path in Path(cmrseg.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
                 continue
             if node.func.id not in ("Finding", "worst_spot") or not isinstance(
@@ -89,10 +90,18 @@ def _findings_of_the_code() -> dict[str, set[str]]:
                 continue
             code = node.args[0]
             name = "".join(_text(part) for part in (code.values if isinstance(code, ast.JoinedStr) else [code]))
-            words = {c.value for c in ast.walk(node.args[1]) if isinstance(c, ast.Constant)}
-            severities = words & {"info", "review", "reject"} if node.func.id == "Finding" else {"review"}
+            severities = _severities(node.args[1], tree) if node.func.id == "Finding" else {"review"}
             found.setdefault(name, set()).update(severities)
     return found
+
+
+def _severities(expression: ast.expr, module: ast.Module) -> set[str]:
+    """Severities in an expression; for a variable, those in everything that the module assigns to its name."""
+    if isinstance(expression, ast.Name):
+        given = [n for n in ast.walk(module) if isinstance(n, ast.Assign | ast.AnnAssign) and n.value]
+        values = [n.value for n in given if expression.id in ast.unparse(n).split("=")[0].split(":")[0]]
+        return set().union(*(_severities(value, module) for value in values if value))
+    return {c.value for c in ast.walk(expression) if isinstance(c, ast.Constant)} & {"info", "review", "reject"}
 
 
 def _text(part: ast.expr) -> str:
