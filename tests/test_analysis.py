@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cmrseg.analysis import AnalyseOptions, Analyser, Clock, assess, write
 from cmrseg.cli.main import app
-from cmrseg.drawn_masks import measure_masks
+from cmrseg.drawn_masks import measure_masks, reordered
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.phantom import HeartSpec, Phantom, make_phantom, write_acdc_patient, write_dicom, write_masks, write_nifti
 from cmrseg.study import Analysis, Image, Segmentation, Study
@@ -189,6 +189,31 @@ def test_measure_command_reads_masks_on_the_grid_only(heart: Phantom, cine: Path
     with pytest.raises(InputRefused) as refused:
         measure_masks(cine, tmp_path / "other.nii.gz")
     assert refused.value.code == "mask_mismatch"
+
+
+@pytest.mark.parametrize("flips", [(), (1,), (2, 3), (1, 2, 3)])
+@pytest.mark.parametrize("order", [(1, 2, 3), (1, 3, 2)])
+def test_masks_stored_in_another_order_are_put_in_that_of_the_image(
+    heart: Phantom, flips: tuple[int, ...], order: tuple[int, int, int]
+) -> None:
+    labels, grid = heart.segmentation.labels, heart.segmentation.geometry
+    stored = np.flip(labels, flips).transpose(0, *order)
+    affine = np.array(grid.affine)
+    for axis in flips:  # array axes 1, 2, 3 are z, y, x
+        column = 3 - axis
+        affine[:3, 3] += affine[:3, column] * (grid.shape_xyz[column] - 1)
+        affine[:3, column] *= -1
+    affine = affine[:, [*(3 - axis for axis in order[::-1]), 3]]
+    moved, moved_grid = reordered(stored, replace(grid, affine=affine, shape_xyz=stored.shape[:0:-1]), grid)
+    assert np.array_equal(moved, labels)
+    assert moved_grid.agrees_with(grid, tolerance_mm=1e-6)
+
+
+def test_measure_takes_the_masks_of_a_dicom_study_in_any_order(heart: Phantom, tmp_path: Path) -> None:
+    write_dicom(heart, tmp_path / "study", style="siemens")
+    write_masks(heart, tmp_path / "masks.nii.gz")
+    measured = measure_masks(tmp_path / "study", tmp_path / "masks.nii.gz").parts[0].measurements
+    assert measured["lv_edv_ml"] == pytest.approx(heart.truth.lv_edv_ml, rel=0.005)
 
 
 def test_a_write_that_fails_leaves_nothing(heart: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cmrseg.analysis import Clock, assess
 from cmrseg.errors import InputRefused, UsageError
+from cmrseg.geometry import Geometry
 from cmrseg.io import read
 from cmrseg.io.nifti import read_labels
 from cmrseg.labels import CINE, MNMS, convert
@@ -38,6 +42,7 @@ def measure_masks(study_path: Path | str, masks_path: Path | str, scheme: str = 
         if image is None:
             raise InputRefused("no_cine", "The study holds no cine stack.", "`cmrseg inspect` shows what was found.")
         labels, geometry = read_labels(Path(masks_path), SCHEMES[scheme])
+    labels, geometry = reordered(labels, geometry, image.geometry)
     if labels.shape != image.data.shape or not geometry.agrees_with(image.geometry):
         raise InputRefused(
             "mask_mismatch",
@@ -52,3 +57,33 @@ def measure_masks(study_path: Path | str, masks_path: Path | str, scheme: str = 
         method="given masks",
     )
     return assess(study, image, segmentation, clock, {"bundle": None, "runtime": "given masks"}, {"scheme": scheme})
+
+
+def reordered(
+    labels_TZYX: NDArray[np.uint8], geometry: Geometry, target: Geometry
+) -> tuple[NDArray[np.uint8], Geometry]:
+    """Masks with their axes swapped and reversed so that they run as those of another grid.
+
+    Programs store one and the same stack apex first or base first, and rows from either side; the affines tell.
+
+    Args:
+        labels_TZYX: masks on `geometry`.
+        geometry: their grid.
+        target: the grid whose axes they should follow.
+
+    Returns:
+        labels and grid in the order of `target`; unchanged when the axes of the two are not parallel.
+    """
+    to_target = np.linalg.solve(target.affine, geometry.affine)[:3, :3]
+    order = np.abs(to_target).argmax(axis=1)
+    signs = np.sign(to_target[np.arange(3), order])
+    if sorted(order) != [0, 1, 2]:
+        return labels_TZYX, geometry
+    labels_TXYZ = labels_TZYX.transpose(0, 3, 2, 1).transpose(0, *(order + 1))
+    affine = np.array(geometry.affine)[:, [*order, 3]]
+    for axis in np.flatnonzero(signs < 0).tolist():
+        labels_TXYZ = np.flip(labels_TXYZ, axis + 1)
+        affine[:3, 3] += affine[:3, axis] * (labels_TXYZ.shape[axis + 1] - 1)
+        affine[:3, axis] *= -1
+    grid = Geometry(affine, labels_TXYZ.shape[1:], geometry.orientation_known)
+    return np.ascontiguousarray(labels_TXYZ.transpose(0, 3, 2, 1)), grid

@@ -8,7 +8,7 @@ import numpy as np
 
 from cmrseg.study import Patient
 
-#: Density of heart muscle (Myerson et al., Radiology 2002).
+#: Density of heart muscle (Myerson et al., Hypertension 2002;39:750).
 MYOCARDIUM_G_PER_ML = 1.05
 
 
