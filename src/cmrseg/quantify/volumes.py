@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cmrseg.study import Segmentation
 
-#: Density of myocardium in g/mL (Myerson et al., Hypertension 2002;39:750; used by the SCMR normal values, Kawel-Boehm 2020).
+#: Density of myocardium in g/mL (Myerson et al., Hypertension 2002;39:750), as the SCMR normal values use it.
 MYOCARDIUM_DENSITY_G_ML = 1.05
 #: Below this end-diastolic volume a ratio of two volumes is noise, and no ejection fraction is given.
 SMALLEST_EDV_FOR_EF_ML = 10.0
