@@ -48,6 +48,13 @@ def test_hole_in_the_cavity_is_filled() -> None:
     assert np.array_equal(result, heart())
 
 
+def test_hole_in_the_right_ventricle_is_filled() -> None:
+    dirty = heart()
+    dirty[0, 1, 18:20, 8:10] = 0
+    result, _ = keep_the_heart(dirty, CINE, GRID)
+    assert np.array_equal(result, heart())
+
+
 def test_cavity_without_muscle_does_not_survive_beside_a_whole_ventricle() -> None:
     dirty = heart()
     dirty[0, 1, 33:37, 30:34] = CINE["lv_cavity"]

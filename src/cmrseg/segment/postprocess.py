@@ -21,7 +21,7 @@ def keep_the_heart(
     """Keep, in every frame, the largest connected left ventricle and the largest connected right ventricle.
 
     The left ventricle is cavity and muscle together, so that a cavity cut off from its muscle does not survive; voxels
-    that touch by a corner are connected. Holes of a slice's left ventricle become cavity if they are enclosed by it.
+    that touch by a corner are connected. Background enclosed by a ventricle within a slice becomes its cavity.
 
     Args:
         labels_TZYX: uint8 labels in `scheme`.
@@ -59,7 +59,9 @@ def keep_the_heart(
                     f"frame {worst_frame}",
                 )
             )
-    _fill_holes(cleaned, scheme, left_names)
+    _fill_holes(cleaned, scheme, left_names, "lv_cavity")
+    if "rv_cavity" in scheme.numbers:
+        _fill_holes(cleaned, scheme, ("rv_cavity",), "rv_cavity")
     return cleaned, tuple(findings)
 
 
@@ -73,10 +75,10 @@ def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return largest
 
 
-def _fill_holes(labels_TZYX: NDArray[np.uint8], scheme: LabelScheme, left_names: tuple[str, ...]) -> None:
-    """Background enclosed by the left ventricle within a slice becomes cavity, in place."""
+def _fill_holes(labels_TZYX: NDArray[np.uint8], scheme: LabelScheme, names: tuple[str, ...], filling: str) -> None:
+    """Background enclosed by the named structures within a slice becomes `filling`, in place."""
     for labels_YX in labels_TZYX.reshape(-1, *labels_TZYX.shape[2:]):
-        left = scheme.mask(labels_YX, *left_names)
-        if left.any():
-            holes = ndimage.binary_fill_holes(left) & (labels_YX == 0)
-            labels_YX[holes] = scheme["lv_cavity"]
+        mask = scheme.mask(labels_YX, *names)
+        if mask.any():
+            holes = ndimage.binary_fill_holes(mask) & (labels_YX == 0)
+            labels_YX[holes] = scheme[filling]
