@@ -1,0 +1,54 @@
+"""Does quality control send the right patients to a person? Verdicts beside true errors, on the held-out patients.
+
+python benchmarks/referral.py DATA/acdc/training [OUT.csv]
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cmrseg.analysis import Clock, assess
+from cmrseg.evaluate.cine import score_case
+from cmrseg.io.datasets import acdc
+from cmrseg.segment.bundle import load
+from cmrseg.segment.engine import segment
+
+
+def main(root: Path, out: Path | None) -> None:
+    """Score every held-out patient of the shipped cine bundle and print one row each."""
+    bundle = load("cine")
+    pipeline = bundle.pipeline()
+    held_out = set(bundle.manifest["split"]["validation"])
+    rows = []
+    for case in acdc.cases(root):
+        if case.case_id not in held_out:
+            continue
+        study, truth = acdc.read(case.path), acdc.truth(case.path)
+        image = study.images[0]
+        result = score_case(case, lambda _, both=(study, truth): both, pipeline)
+        verdict = assess(study, image, segment(image, pipeline), Clock(), {}, {}).verdict
+        reasons = sorted({f.code for f in verdict.findings if f.severity != "info"})
+        dice = list(result.dice.values())
+        rows.append(
+            {
+                "case_id": case.case_id,
+                "group": case.group,
+                "dice_mean": f"{np.mean(dice):.4f}",
+                "dice_worst": f"{min(dice):.4f}",
+                "lv_ef_error_points": f"{result.lv_ef_error:.2f}",
+                "verdict": verdict.status,
+                "reasons": " ".join(reasons),
+            }
+        )
+    with out.open("w", newline="") if out else sys.stdout as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
