@@ -154,8 +154,8 @@ to the cavity. Intensities are clipped to the 0.5 and 99.5 percentile of each sl
 {info.data["name"]}: {info.data["citation"]}.
 {info.data["patients_trained_on"]} patients trained, {len(scores)} were held out (three of each of the five
 diagnostic groups; their ids stand in `bundle.json` under `split`). One centre, two scanners (Siemens 1.5 T and 3 T).
-The held-out patients were looked at while the length of training was decided, so they are validation patients rather
-than a test set; no weights were picked by them: the last averaged weights of each run are used.
+The held-out patients were looked at while the length of training and the members of the ensemble were decided, so
+they are validation patients rather than a test set: expect a little less on others.
 
 ## How well it does
 
