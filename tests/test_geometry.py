@@ -160,3 +160,31 @@ def test_any_stored_orientation_is_brought_to_one_view(mirrored: bool, turns: in
     assert (grid.mirrored, grid.quarter_turns) == (mirrored, turns)
     window = Window((10, 10), (1, 1), (21, 21), 1.0, 21, grid.mirrored, grid.quarter_turns)
     assert window.extract(stored) == pytest.approx(image, abs=1e-5)
+
+
+@pytest.mark.parametrize("turns", range(-1, 5))
+def test_turned_grids_keep_every_voxel_in_its_place(turns: int) -> None:
+    grid = oblique()
+    numbers = np.arange(np.prod(grid.shape_xyz)).reshape(grid.shape_xyz[::-1])
+    turned, other = np.rot90(numbers, turns, axes=(1, 2)), grid.turned(turns)
+    assert turned.shape == other.shape_xyz[::-1]
+    for z, y, x in [(0, 0, 0), (3, 5, 7), (7, 29, 39)]:
+        place = np.argwhere(turned == numbers[z, y, x])[0][::-1]
+        assert other.to_lps(place) == pytest.approx(grid.to_lps([x, y, z]))
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_turning_before_mirroring_goes_the_other_way(mirrored: bool, turns: int) -> None:
+    upright = Geometry(
+        np.array([[0.66, -0.42, -5.6, 0], [0.75, 0.37, 5.0, 0], [0.0, -0.83, 5.0, 0], [0, 0, 0, 1]]), (20, 20, 3)
+    )
+    assert (upright.mirrored, upright.quarter_turns) == (False, 0)
+    stored = upright.turned(turns)
+    if mirrored:
+        affine = np.array(stored.affine)
+        affine[:3, 3] += affine[:3, 0] * 19
+        affine[:3, 0] *= -1
+        stored = Geometry(affine, stored.shape_xyz)
+    again = stored.turned(-stored.quarter_turns if mirrored else stored.quarter_turns)
+    assert (again.mirrored, again.quarter_turns) == (mirrored, 0)

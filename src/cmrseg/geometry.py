@@ -157,6 +157,20 @@ class Geometry:
         index: NDArray[np.float64] = points @ inverse[:3, :3].T + inverse[:3, 3]
         return index
 
+    def turned(self, quarter_turns: int) -> Geometry:
+        """The grid of slices turned counter-clockwise by quarters, as `numpy.rot90` turns arrays [..., Y, X].
+
+        Every voxel keeps its place in the world.
+        """
+        grid = self
+        for _ in range(quarter_turns % 4):
+            affine = np.array(grid.affine)
+            affine[:3, 0], affine[:3, 1] = grid.affine[:3, 1], -grid.affine[:3, 0]
+            affine[:3, 3] += grid.affine[:3, 0] * (grid.shape_xyz[0] - 1)
+            x, y, z = grid.shape_xyz
+            grid = replace(grid, affine=affine, shape_xyz=(y, x, z))
+        return grid
+
     def with_shape(self, shape_xyz: tuple[int, int, int]) -> Geometry:
         """The same grid with another number of voxels."""
         return replace(self, shape_xyz=shape_xyz)

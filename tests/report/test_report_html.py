@@ -19,6 +19,7 @@ from cmrseg.geometry import Geometry
 from cmrseg.labels import CINE
 from cmrseg.qc import check
 from cmrseg.quantify import measure
+from cmrseg.report.cine_page import cine_page
 from cmrseg.report.html import render, write_report
 from cmrseg.study import Analysis, Finding, Image, Part, Patient, Segmentation, Verdict
 
@@ -321,3 +322,16 @@ def test_twelve_slices_of_thirty_phases_stay_within_six_megabytes() -> None:
 def test_run_lines_of_the_example_are_all_shown(beating: Analysis) -> None:
     text = Page(render(beating)).text
     assert all(str(value) in text for value in RUN["versions"].values())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_slices_stored_turned_make_the_same_pictures(beating: Analysis, turns: int) -> None:
+    part = beating.parts[0]
+    grid = part.image.geometry.turned(turns)
+    image = replace(part.image, data=np.rot90(part.image.data, turns, axes=(2, 3)), geometry=grid)
+    labels = np.rot90(part.segmentation.labels, turns, axes=(2, 3))
+    stored = replace(part, image=image, segmentation=replace(part.segmentation, labels=labels, geometry=grid))
+    straight, page = cine_page(part), cine_page(stored)
+    assert page.montage == straight.montage
+    assert page.view.edge_names == straight.view.edge_names
+    assert f"turned by {90 if turns != 2 else 180} degrees" in dict(page.method)["Pictures"]

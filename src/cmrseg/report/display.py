@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from cmrseg.geometry import Geometry
 from cmrseg.report.contours import Polygon
-from cmrseg.study import Image
+from cmrseg.study import Image, Part
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -22,6 +22,21 @@ MARGIN_MM = 22.0
 BLACK_PERCENTILE, WHITE_PERCENTILE, HEADROOM = 1.0, 99.0, 1.1
 #: An image axis is named after each body axis it leans to by more than this cosine.
 _NAMED_COSINE = 0.35
+
+
+def head_up(part: Part) -> Part:
+    """The part with its slices turned by quarters so that, once mirrored if need be, the head side is at the top."""
+    grid = part.image.geometry
+    # A turn made before mirroring goes the other way round.
+    turns = (-grid.quarter_turns if grid.mirrored else grid.quarter_turns) % 4
+    if turns == 0:
+        return part
+    image, segmentation, turned = part.image, part.segmentation, grid.turned(turns)
+    return replace(
+        part,
+        image=replace(image, data=np.rot90(image.data, turns, axes=(2, 3)), geometry=turned),
+        segmentation=replace(segmentation, labels=np.rot90(segmentation.labels, turns, axes=(2, 3)), geometry=turned),
+    )
 
 
 @dataclass(frozen=True)
