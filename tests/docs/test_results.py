@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -46,3 +47,17 @@ def test_other_figures_are_those_of_the_stored_runs() -> None:
     speeds = json.loads((ROOT / "benchmarks" / "results" / "runtimes.json").read_text())["speeds"]
     assert all(f"{row['ratio']:.1f}" in text for name, row in speeds.items() if name != "torch")
     assert sunnybrook["bundle"] == load("cine").version
+
+
+def test_what_is_said_of_referral_is_in_the_table() -> None:
+    with (ROOT / "benchmarks" / "results" / "referral.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    low = [row for row in rows if float(row["dice_mean"]) < 0.9]
+    off = [row for row in rows if abs(float(row["lv_ef_error_points"])) > 5]
+    referred = [row for row in rows if row["verdict"] != "pass"]
+    page = " ".join((ROOT / "docs" / "explanation" / "quality-control.md").read_text("utf-8").split())
+    assert f"On the {len(rows)} patients" in page
+    assert f"{len(referred)} were sent to a person" in page
+    assert f"{sum(r in referred for r in low)} of the {len(low)} whose mean Dice" in page
+    assert f"{sum(r in referred for r in off)} of the {len(off)} whose LVEF" in page
+    assert f"{sum(r in referred for r in low)} of the {len(low)} with a mean Dice under 0.9" in section()
