@@ -173,18 +173,57 @@ def test_turned_grids_keep_every_voxel_in_its_place(turns: int) -> None:
         assert other.to_lps(place) == pytest.approx(grid.to_lps([x, y, z]))
 
 
+#: A short-axis grid in the usual view, with pixels and sides that a wrong turn would exchange.
+UPRIGHT = Geometry(
+    np.array([[0.66, -0.84, -5.6, 7.0], [0.75, 0.74, 5.0, -3.0], [0.0, -1.66, 5.0, 40.0], [0, 0, 0, 1]]), (6, 4, 3)
+)
+
+
+def stored(grid: Geometry, numbers: np.ndarray, turns: int, mirrored: bool) -> tuple[Geometry, np.ndarray]:
+    """A grid and its voxels as a scanner could have stored them: turned, then with reversed columns."""
+    grid, numbers = grid.turned(turns), np.rot90(numbers, turns, axes=(-2, -1))
+    if mirrored:
+        affine = np.array(grid.affine)
+        affine[:3, 3] += affine[:3, 0] * (grid.shape_xyz[0] - 1)
+        affine[:3, 0] *= -1
+        grid, numbers = Geometry(affine, grid.shape_xyz, grid.orientation_known), numbers[..., ::-1]
+    return grid, numbers
+
+
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_turning_before_mirroring_goes_the_other_way(mirrored: bool, turns: int) -> None:
-    upright = Geometry(
-        np.array([[0.66, -0.42, -5.6, 0], [0.75, 0.37, 5.0, 0], [0.0, -0.83, 5.0, 0], [0, 0, 0, 1]]), (20, 20, 3)
-    )
-    assert (upright.mirrored, upright.quarter_turns) == (False, 0)
-    stored = upright.turned(turns)
-    if mirrored:
-        affine = np.array(stored.affine)
-        affine[:3, 3] += affine[:3, 0] * 19
-        affine[:3, 0] *= -1
-        stored = Geometry(affine, stored.shape_xyz)
-    again = stored.turned(-stored.quarter_turns if mirrored else stored.quarter_turns)
-    assert (again.mirrored, again.quarter_turns) == (mirrored, 0)
+def test_upright_undoes_every_way_of_storing_and_leaves_voxels_in_the_world(mirrored: bool, turns: int) -> None:
+    numbers = np.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    grid, there = stored(UPRIGHT, numbers, turns, mirrored)
+    assert grid.mirrored is mirrored
+    assert np.array_equal(grid.to_upright(there), numbers)
+    again = grid.upright()
+    assert (again.mirrored, again.quarter_turns) == (False, 0)
+    assert again.agrees_with(UPRIGHT, tolerance_mm=1e-9)
+    assert again.spacing_xyz_mm == pytest.approx(UPRIGHT.spacing_xyz_mm)
+    for z, y, x in np.ndindex(3, 4, 6):
+        place = np.argwhere(there[0] == numbers[0, z, y, x])[0][::-1]
+        assert again.to_lps([x, y, z]) == pytest.approx(grid.to_lps(place))
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_upright_against_the_directions_mirrors_as_told_with_the_head_side_up(mirrored: bool, turns: int) -> None:
+    numbers = np.arange(3 * 4 * 6).reshape(3, 4, 6)
+    grid, there = stored(UPRIGHT, numbers, turns, mirrored)
+    seen, again = grid.to_upright(there, mirror=not mirrored), grid.upright(mirror=not mirrored)
+    assert again.mirrored
+    assert np.array_equal(seen, numbers[..., ::-1])
+    assert again.agrees_with(stored(UPRIGHT, numbers, 0, True)[0], tolerance_mm=1e-9)
+
+
+def test_slices_of_unknown_orientation_stay_as_stored() -> None:
+    grid = Geometry.from_spacing((1.5, 1.25, 8.0), (6, 4, 3))
+    numbers = np.arange(24).reshape(4, 6)
+    assert grid.upright() == grid
+    assert np.array_equal(grid.to_upright(numbers), numbers)
+
+
+def test_slices_that_do_not_lie_on_the_grid_are_not_turned() -> None:
+    with pytest.raises(ValueError, match="do not lie on a grid"):
+        UPRIGHT.to_upright(np.zeros((3, 6, 4)))

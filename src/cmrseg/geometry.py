@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cmrseg.errors import InputRefused
+
+Number = TypeVar("Number", bound=np.generic)
 
 #: Axes of a voxel grid may leave the right angle by this much. M&Ms files do by hundredths of a degree.
 MAX_SHEAR_DEGREES = 2.0
@@ -170,6 +173,38 @@ class Geometry:
             x, y, z = grid.shape_xyz
             grid = replace(grid, affine=affine, shape_xyz=(y, x, z))
         return grid
+
+    def upright(self, *, mirror: bool | None = None) -> Geometry:
+        """The grid of slices in the usual view, from the apex with the head side up, as `to_upright` turns arrays.
+
+        Every voxel keeps its place in the world.
+
+        Args:
+            mirror: whether the columns are to be mirrored; None for what `mirrored` says.
+        """
+        mirror, turns = self._way_upright(mirror)
+        affine = np.array(self.affine)
+        if mirror:
+            affine[:3, 3] += affine[:3, 0] * (self.shape_xyz[0] - 1)
+            affine[:3, 0] *= -1.0
+        return replace(self, affine=affine).turned(turns)
+
+    def to_upright(self, array: NDArray[Number], *, mirror: bool | None = None) -> NDArray[Number]:
+        """Slices [..., Y, X] of this grid in the usual view: a view of the same memory, on the grid of `upright`.
+
+        Raises:
+            ValueError: the last two axes are not those of the grid.
+        """
+        if array.shape[-2:] != self.shape_xyz[1::-1]:
+            raise ValueError(f"slices of {array.shape[-2:]} pixels do not lie on a grid of {self.shape_xyz[1::-1]}")
+        mirror, turns = self._way_upright(mirror)
+        return np.rot90(array[..., ::-1] if mirror else array, turns, axes=(-2, -1))
+
+    def _way_upright(self, mirror: bool | None) -> tuple[bool, int]:
+        """Whether to mirror, and how many quarter turns to make after that."""
+        if mirror is None or mirror == self.mirrored:
+            return self.mirrored, self.quarter_turns
+        return mirror, -self.quarter_turns % 4  # the head side is on the other side of the unmirrored slice
 
     def with_shape(self, shape_xyz: tuple[int, int, int]) -> Geometry:
         """The same grid with another number of voxels."""

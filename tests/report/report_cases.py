@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,20 @@ def disc_analysis(geometry: Geometry, centre_xy: tuple[float, float], radius_mm:
     segmentation = Segmentation(labels, CINE, geometry)
     measurements = Measurements("cine", VALUES, ed_frame=0)
     return analysis_of(Part(image, segmentation, measurements, Verdict("pass")))
+
+
+def stored_otherwise(part: Part, turns: int, *, mirrored: bool) -> Part:
+    """The same heart as a scanner could have stored it: slices turned by quarters, then with reversed columns."""
+    grid = part.image.geometry.turned(turns)
+    data, labels = (np.rot90(a, turns, axes=(2, 3)) for a in (part.image.data, part.segmentation.labels))
+    if mirrored:
+        affine = grid.affine.copy()
+        affine[:3, 3] += affine[:3, 0] * (grid.shape_xyz[0] - 1)
+        affine[:3, 0] *= -1
+        grid = Geometry(affine, grid.shape_xyz)
+        data, labels = data[..., ::-1], labels[..., ::-1]
+    return replace(
+        part,
+        image=replace(part.image, data=data.copy(), geometry=grid),
+        segmentation=replace(part.segmentation, labels=labels.copy(), geometry=grid),
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_cases import RUN, VALUES, analysis_of, number
+from report_cases import RUN, VALUES, analysis_of, disc_analysis, number, stored_otherwise
 
 from cmrseg.errors import OutputError
 from cmrseg.geometry import Geometry
@@ -20,6 +20,7 @@ from cmrseg.labels import CINE
 from cmrseg.qc import check
 from cmrseg.quantify import measure
 from cmrseg.report.cine_page import cine_page
+from cmrseg.report.display import MARGIN_MM
 from cmrseg.report.html import render, write_report
 from cmrseg.study import Analysis, Finding, Image, Part, Patient, Segmentation, Verdict
 
@@ -207,6 +208,8 @@ def test_what_was_checked_is_told_even_when_nothing_was_found(beating: Analysis)
     assert "No check found anything to report." in text
     assert "Cavity is enclosed." in text
     assert "Curve is smooth." in text
+    sentences = [sentence for rules in cine_page(beating.parts[0]).rules.values() for _, sentence in rules]
+    assert [s for s in sentences if not s.endswith(".")] == []
 
 
 def test_how_it_was_computed_tells_the_run_and_the_conventions(beating: Analysis) -> None:
@@ -273,7 +276,10 @@ def test_mirrored_and_unknown_orientation_are_said(beating: Analysis) -> None:
     part = beating.parts[0]
     flipped = Geometry(part.image.geometry.affine @ np.diag([-1.0, 1, 1, 1]), part.image.geometry.shape_xyz)
     unknown = Geometry.from_spacing(part.image.geometry.spacing_xyz_mm, part.image.geometry.shape_xyz)
-    for geometry, words in ((flipped, "mirrored left to right"), (unknown, "does not say which way the patient lies")):
+    for geometry, words in (
+        (flipped, "Slices were mirrored into the usual view"),
+        (unknown, "does not say which way the patient lies"),
+    ):
         image = replace(part.image, geometry=geometry)
         segmentation = replace(part.segmentation, geometry=geometry)
         assert words in Page(render(with_part(beating, image=image, segmentation=segmentation))).text
@@ -324,14 +330,26 @@ def test_run_lines_of_the_example_are_all_shown(beating: Analysis) -> None:
     assert all(str(value) in text for value in RUN["versions"].values())  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("turns", [1, 2, 3])
-def test_slices_stored_turned_make_the_same_pictures(beating: Analysis, turns: int) -> None:
-    part = beating.parts[0]
-    grid = part.image.geometry.turned(turns)
-    image = replace(part.image, data=np.rot90(part.image.data, turns, axes=(2, 3)), geometry=grid)
-    labels = np.rot90(part.segmentation.labels, turns, axes=(2, 3))
-    stored = replace(part, image=image, segmentation=replace(part.segmentation, labels=labels, geometry=grid))
-    straight, page = cine_page(part), cine_page(stored)
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_slices_stored_otherwise_make_the_same_pictures(beating: Analysis, turns: int, mirrored: bool) -> None:
+    straight = cine_page(beating.parts[0])
+    page = cine_page(stored_otherwise(beating.parts[0], turns, mirrored=mirrored))
     assert page.montage == straight.montage
+    assert page.player == straight.player
     assert page.view.edge_names == straight.view.edge_names
-    assert f"turned by {90 if turns != 2 else 180} degrees" in dict(page.method)["Pictures"]
+    turned = {0: "", 1: "turned by 90 degrees", 2: "turned by 180 degrees", 3: "turned by 90 degrees"}[turns]
+    changes = " and ".join(change for change in ("mirrored" * mirrored, turned) if change)
+    said = f"Slices were {changes} into the usual view" if changes else "Slices are shown as stored, in the usual view"
+    assert said in dict(page.method)["Pictures"]
+
+
+def test_sizes_are_told_as_the_file_has_them() -> None:
+    affine = np.array([[0.66, -0.70, -5.6, 0], [0.75, 0.62, 5.0, 0], [0.0, -1.38, 5.0, 0], [0, 0, 0, 1]])
+    upright = disc_analysis(Geometry(affine, (90, 60, 3)), (45, 30), 15.0).parts[0]
+    page = cine_page(stored_otherwise(upright, 1, mirrored=False))
+    assert page.view.size_mm[0] == pytest.approx(30 + 2 * MARGIN_MM, abs=2.5)
+    method = dict(page.method)
+    assert "turned by 90 degrees" in method["Pictures"]
+    assert "60 × 90 pixels" in method["Image"]
+    assert "1.67 × 0.999 mm in plane" in method["Voxel size"]

@@ -1,4 +1,4 @@
-"""Pictures: contours lie where the mask is, in mm, with square and other pixels, mirrored or not, and on the image."""
+"""Pictures: contours lie where the mask is, in mm, on the image, and upright however it is stored."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from report_cases import disc_analysis
+from report_cases import disc_analysis, stored_otherwise
 
 from cmrseg.geometry import Geometry
 from cmrseg.report import cine
 from cmrseg.report.cine_page import cine_page
-from cmrseg.report.display import MARGIN_MM, View, grey_levels
+from cmrseg.report.display import MARGIN_MM, View, grey_levels, upright
 from cmrseg.report.pictures import UNITS_PER_MM, contour_paths
 from cmrseg.study import Analysis, Image, Part
 
@@ -54,24 +54,26 @@ def bright_centre_mm(picture: PillowImage.Image, view: View) -> NDArray[np.float
     return np.array([(columns.mean() + 0.5) / width * width_mm, (rows.mean() + 0.5) / height * height_mm])
 
 
+@pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("spacing_xy", [(1.5, 1.5), (1.0, 2.0), (2.2, 1.1)])
 def test_contour_of_a_disc_has_its_place_and_area_in_mm_and_lies_on_the_picture(
-    spacing_xy: tuple[float, float], mirrored: bool
+    spacing_xy: tuple[float, float], mirrored: bool, turns: int
 ) -> None:
+    """The disc lies to the left of the middle and below it in the usual view, whatever way its slices are stored."""
     x_mm, y_mm = spacing_xy
     shape = (round(180 / x_mm), round(150 / y_mm), 3)
     centre = (round(60 / x_mm), round(80 / y_mm))
-    geometry = oriented((x_mm, y_mm, 8.0), shape, mirrored=mirrored)
-    assert geometry.mirrored is mirrored
-    part = disc_analysis(geometry, centre, 25.0).parts[0]
-    view = View(round(20 / x_mm), round(30 / y_mm), round(120 / x_mm), round(90 / y_mm), geometry, mirrored)
+    geometry = oriented((x_mm, y_mm, 8.0), shape, mirrored=False)
+    part = stored_otherwise(disc_analysis(geometry, centre, 25.0).parts[0], turns, mirrored=mirrored)
+    assert (part.image.geometry.mirrored, part.image.geometry.quarter_turns % 2) == (mirrored, turns % 2)
+    part = upright(part, mirror=mirrored)
+    view = View(round(20 / x_mm), round(30 / y_mm), round(120 / x_mm), round(90 / y_mm), part.image.geometry)
     points = outline_mm(contour_paths(part.segmentation, view)["endo"][0][1])
     middle, area_mm2 = centroid_and_area(points)
 
-    from_left_mm = (centre[0] + 0.5 - view.left) * x_mm
-    expected_x = view.size_mm[0] - from_left_mm if mirrored else from_left_mm
-    assert middle == pytest.approx([expected_x, (centre[1] + 0.5 - view.top) * y_mm], abs=0.15)
+    expected = [(centre[0] + 0.5 - view.left) * x_mm, (centre[1] + 0.5 - view.top) * y_mm]
+    assert middle == pytest.approx(expected, abs=0.15)
     assert area_mm2 == pytest.approx(np.pi * 25.0**2, rel=0.02)
     grey = grey_levels(part.image, part.segmentation.labels, view)
     assert bright_centre_mm(view.picture(grey[0, 1], 200), view) == pytest.approx(middle, abs=0.5)
@@ -104,12 +106,20 @@ def test_without_a_heart_the_whole_image_is_shown() -> None:
     assert (view.left, view.top, view.columns, view.rows) == (0, 0, 90, 70)
 
 
-def test_edges_are_named_after_the_body_and_turn_with_the_picture() -> None:
-    plain, mirrored = (oriented((1.5, 1.5, 8.0), (64, 64, 4), mirrored=m) for m in (False, True))
-    names = View(0, 0, 64, 64, plain).edge_names
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_edges_are_named_after_the_body_in_the_usual_view(mirrored: bool, turns: int) -> None:
+    part = disc_analysis(oriented((1.5, 1.5, 8.0), (64, 60, 4), mirrored=False), (30, 30), 20.0).parts[0]
+    page = cine_page(stored_otherwise(part, turns, mirrored=mirrored))
+    names = page.view.edge_names
     assert (names["left"][0], names["right"][0]) == ("R", "L")
     assert (names["top"][0], names["bottom"][0]) == ("H", "F")
-    assert View(0, 0, 64, 64, mirrored, mirrored=True).edge_names == names
+
+
+def test_edges_of_slices_shown_as_stored_turn_with_them() -> None:
+    plain = oriented((1.5, 1.5, 8.0), (64, 64, 4), mirrored=False)
+    names, turned = (View(0, 0, 64, 64, grid).edge_names for grid in (plain, plain.turned(1)))
+    assert (turned["left"], turned["bottom"]) == (names["top"], names["left"])
     assert View(0, 0, 64, 64, Geometry.from_spacing((1.5, 1.5, 8.0), (64, 64, 4))).edge_names == {}
 
 

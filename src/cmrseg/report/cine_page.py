@@ -9,7 +9,7 @@ from typing import Any
 from cmrseg.qc.rules import CINE_RULES
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
 from cmrseg.report import cine, pictures
-from cmrseg.report.display import View, grey_levels, head_up
+from cmrseg.report.display import View, grey_levels, upright
 from cmrseg.report.figures import CurveChart, Sector, bulls_eye, curve_chart, segment_values
 from cmrseg.report.values import Numbers, numbers_of
 from cmrseg.study import Measurements, Part
@@ -57,11 +57,10 @@ class CinePage:
 
 def cine_page(part: Part) -> CinePage:
     """Work out the page of a cine part."""
-    turns = part.image.geometry.quarter_turns
-    part = head_up(part)
-    image, segmentation, measurements = part.image, part.segmentation, part.measurements
     axis = _long_axis(part)
-    view = View.around(segmentation.labels.max(axis=(0, 1)) > 0, image.geometry, axis.mirrored)
+    shown = upright(part, mirror=axis.mirrored)
+    image, segmentation, measurements = shown.image, shown.segmentation, shown.measurements
+    view = View.around(segmentation.labels.max(axis=(0, 1)) > 0, image.geometry)
     grey = grey_levels(image, segmentation.labels, view)
     paths = pictures.contour_paths(segmentation, view)
     order = range(image.n_slices) if axis.base_first is not False else range(image.n_slices)[::-1]
@@ -79,7 +78,7 @@ def cine_page(part: Part) -> CinePage:
         eye_missing=_why_no_eye(measurements),
         rules=_rules(),
         empty=not segmentation.labels.any(),
-        method=_method(part, axis, turns),
+        method=_method(part, axis),
     )
 
 
@@ -102,7 +101,7 @@ def _rules() -> dict[str, tuple[tuple[str, str], ...]]:
     for rule in CINE_RULES:
         group = rule.__module__.rpartition(".")[2].capitalize()
         name = rule.__name__.replace("_", " ").replace("rv ", "RV ")
-        sentence = (rule.__doc__ or "").partition("\n")[0]
+        sentence = " ".join((rule.__doc__ or "").partition("\n\n")[0].split())
         groups.setdefault(group, []).append((name[0].upper() + name[1:], sentence))
     return {group: tuple(rules) for group, rules in groups.items()}
 
@@ -121,7 +120,7 @@ def _why_no_eye(measurements: Measurements) -> str:
     return next(notes, "Wall thickness by segment was not measured.")
 
 
-def _method(part: Part, axis: LongAxis, turns: int) -> tuple[tuple[str, str], ...]:
+def _method(part: Part, axis: LongAxis) -> tuple[tuple[str, str], ...]:
     image, measurements, geometry = part.image, part.measurements, part.image.geometry
     x_mm, y_mm, z_mm = geometry.spacing_xyz_mm
     frames = f"{image.n_frames} phases" if image.n_frames > 1 else "one phase"
@@ -135,7 +134,7 @@ def _method(part: Part, axis: LongAxis, turns: int) -> tuple[tuple[str, str], ..
         ("Segmentation", _segmentation_text(part)),
         ("End-diastole, end-systole", _frames_text(measurements.ed_frame, measurements.es_frame)),
         ("Papillary muscles", "Papillary muscles and trabeculae belong to the cavity, not to the muscle."),
-        ("Pictures", _pictures_text(part, axis, turns)),
+        ("Pictures", _pictures_text(part, axis)),
     ]
     lines += [(f"Source: {key.replace('_', ' ')}", flat_text(value)) for key, value in image.source.items()]
     return tuple(lines)
@@ -150,17 +149,17 @@ def _segmentation_text(part: Part) -> str:
     return f"{text}. Agreement between the networks of the ensemble (mean Dice): {agreement}."
 
 
-def _pictures_text(part: Part, axis: LongAxis, turns: int) -> str:
+def _pictures_text(part: Part, axis: LongAxis) -> str:
     """How the pictures relate to the files."""
+    turns = part.image.geometry.quarter_turns
+    degrees = 90 * min(turns, 4 - turns)
+    changes = [text for text, made in (("mirrored", axis.mirrored), (f"turned by {degrees} degrees", degrees)) if made]
     if not part.image.geometry.orientation_known:
         seen = "The file does not say which way the patient lies; slices are shown as stored."
+    elif changes:
+        seen = f"Slices were {' and '.join(changes)} into the usual view, from the apex with the head side up."
     else:
-        changes = ["mirrored left to right"] * axis.mirrored + [f"turned by {90 * min(turns, 4 - turns)} degrees"] * (
-            turns > 0
-        )
-        stored = "from the base" if axis.mirrored else "from the apex"
-        shown = f"pictures are {' and '.join(changes)} into the usual view" if changes else "they are shown so"
-        seen = f"The file stores the slices seen {stored}; {shown}, from the apex with the head side up."
+        seen = "Slices are shown as stored, in the usual view from the apex with the head side up."
     order = "" if axis.base_first is not None else " Base and apex could not be told apart: slices come as stored."
     lines = "Contours are the borders of the masks with their pixel steps rounded off; no number comes from them."
     return f"{seen}{order} {lines}"

@@ -1,4 +1,4 @@
-"""What part of each slice the pictures show, turned to the usual view, with square pixels."""
+"""Slices in the usual view, and what part of them the pictures show."""
 
 from __future__ import annotations
 
@@ -24,18 +24,15 @@ BLACK_PERCENTILE, WHITE_PERCENTILE, HEADROOM = 1.0, 99.0, 1.1
 _NAMED_COSINE = 0.35
 
 
-def head_up(part: Part) -> Part:
-    """The part with its slices turned by quarters so that, once mirrored if need be, the head side is at the top."""
-    grid = part.image.geometry
-    # A turn made before mirroring goes the other way round.
-    turns = (-grid.quarter_turns if grid.mirrored else grid.quarter_turns) % 4
-    if turns == 0:
-        return part
-    image, segmentation, turned = part.image, part.segmentation, grid.turned(turns)
+def upright(part: Part, *, mirror: bool) -> Part:
+    """The part with its slices in the usual view, mirrored if so told and then turned until the head side is up."""
+    image, segmentation, grid = part.image, part.segmentation, part.image.geometry
+    data = grid.to_upright(image.data, mirror=mirror)
+    labels, geometry = grid.to_upright(segmentation.labels, mirror=mirror), grid.upright(mirror=mirror)
     return replace(
         part,
-        image=replace(image, data=np.rot90(image.data, turns, axes=(2, 3)), geometry=turned),
-        segmentation=replace(segmentation, labels=np.rot90(segmentation.labels, turns, axes=(2, 3)), geometry=turned),
+        image=replace(image, data=data, geometry=geometry),
+        segmentation=replace(segmentation, labels=labels, geometry=geometry),
     )
 
 
@@ -49,7 +46,6 @@ class View:
         left, top: first column and row shown.
         columns, rows: how many are shown.
         geometry: grid of the slices.
-        mirrored: the slices are stored as seen from the base; pictures turn left to right into the usual view.
     """
 
     left: int
@@ -57,13 +53,12 @@ class View:
     columns: int
     rows: int
     geometry: Geometry
-    mirrored: bool = False
 
     @classmethod
-    def around(cls, inside_YX: NDArray[np.bool_], geometry: Geometry, mirrored: bool = False) -> View:
+    def around(cls, inside_YX: NDArray[np.bool_], geometry: Geometry) -> View:
         """The square round a region with a margin, as far as the image reaches; the whole image without a region."""
         if not inside_YX.any():
-            return cls(0, 0, *geometry.shape_xyz[:2], geometry, mirrored)
+            return cls(0, 0, *geometry.shape_xyz[:2], geometry)
         edges = [np.flatnonzero(inside_YX.any(axis=axis))[[0, -1]] + (0, 1) for axis in (0, 1)]
         spacing = geometry.spacing_xyz_mm
         half_mm = MARGIN_MM + max((last - first) * mm for (first, last), mm in zip(edges, spacing, strict=False)) / 2
@@ -72,7 +67,7 @@ class View:
             middle, half = (first + last) / 2, half_mm / mm
             bounds.append((max(0, round(middle - half)), min(length, round(middle + half))))
         (left, right), (top, bottom) = bounds
-        return cls(left, top, right - left, bottom - top, geometry, mirrored)
+        return cls(left, top, right - left, bottom - top, geometry)
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -81,13 +76,10 @@ class View:
 
     def to_mm(self, polygon: Polygon) -> Polygon:
         """Points from index coordinates (x, y) of the slice to display mm; pixel centres lie at whole indices."""
-        points = (polygon + 0.5 - (self.left, self.top)) * self.geometry.spacing_xyz_mm[:2]
-        if self.mirrored:
-            points[:, 0] = self.size_mm[0] - points[:, 0]
-        return points
+        return (polygon + 0.5 - (self.left, self.top)) * self.geometry.spacing_xyz_mm[:2]
 
     def crop(self, array: NDArray[Number]) -> NDArray[Number]:
-        """The shown region of an array [..., Y, X], not yet turned."""
+        """The shown region of an array [..., Y, X]."""
         return array[..., self.top : self.top + self.rows, self.left : self.left + self.columns]
 
     def picture_size(self, longest_px: int) -> tuple[int, int]:
@@ -97,9 +89,8 @@ class View:
         return max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
 
     def picture(self, grey_YX: NDArray[np.uint8], longest_px: int) -> PillowImage.Image:
-        """One cropped slice as a greyscale picture with square pixels, in the usual view."""
-        turned = grey_YX[:, ::-1] if self.mirrored else grey_YX
-        image = PillowImage.fromarray(np.ascontiguousarray(turned))
+        """One cropped slice as a greyscale picture with square pixels."""
+        image = PillowImage.fromarray(np.ascontiguousarray(grey_YX))
         return image.resize(self.picture_size(longest_px), PillowImage.Resampling.BICUBIC)
 
     @cached_property
@@ -111,7 +102,6 @@ class View:
         if not self.geometry.orientation_known:
             return {}
         x, y, _ = self.geometry.affine[:3, :3].T / np.linalg.norm(self.geometry.affine[:3, :3], axis=0)[:, None]
-        x = -x if self.mirrored else x
         return {"left": _body_direction(-x), "right": _body_direction(x), "top": _body_direction(-y)} | {
             "bottom": _body_direction(y)
         }
