@@ -11,7 +11,6 @@ import pytest
 
 from cmrseg.errors import InputRefused
 from cmrseg.io import read
-from cmrseg.io.read import is_labelled_masks
 from cmrseg.phantom import Phantom, write_acdc_patient, write_dicom, write_masks, write_nifti
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -106,11 +105,9 @@ def test_a_folder_is_named_from_within_too(
 
 def test_masks_and_single_slices_are_no_study(tmp_path: Path, tiny_phantom: Phantom) -> None:
     write_masks(tiny_phantom, tmp_path / "m.nii.gz")
-    assert is_labelled_masks(tmp_path / "m.nii.gz")
     assert refusal(tmp_path / "m.nii.gz").code == "no_cine"
     image = nib.Nifti1Image(tiny_phantom.image.data[:, 3:4].T, np.diag([-3.0, -3.0, 14.0, 1.0]))
     nib.save(image, tmp_path / "slice.nii.gz")
-    assert not is_labelled_masks(tmp_path / "slice.nii.gz")
     assert "single slice" in refusal(tmp_path / "slice.nii.gz").cause
 
 

@@ -1,4 +1,4 @@
-"""`cmrseg inspect STUDY`: what is in a DICOM study, its slice x phase grid, and why each file is where it is."""
+"""`cmrseg inspect STUDY`: what is in a study, its slice x phase grid, and why each file is where it is."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MARK = {"info": "note", "review": "review", "reject": "reject"}
 
 
 def inspect_command(
-    study: Annotated[Path, typer.Argument(help="Folder with the DICOM files of one study, or one DICOM file.")],
+    study: Annotated[Path, typer.Argument(help="DICOM folder, data-set folder, or NIfTI file.")],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, every file with its place.")] = False,
 ) -> None:
-    """Show what a DICOM study holds: its stacks, the slice x phase grid, and why each file is where it is.
+    """Show what a study holds: its stacks, the slice x phase grid, and why each file is where it is.
 
     Files are numbered from 1 in the order of their sorted paths. The exit code is 1 when the study cannot be analysed.
     """
     with errors_become_exit_codes():
-        from cmrseg.io.dicom import inspect_dicom
+        from cmrseg.io.inspection import inspect
 
-        inspection = inspect_dicom(study)
+        inspection = inspect(study)
     if json:
         print_json(inspection.to_json())
     else:
@@ -43,8 +43,10 @@ def _show(inspection: Inspection) -> None:
 
     console = Console(highlight=False)
     console.print(
-        f"{inspection.n_files} files: {inspection.n_not_dicom} not DICOM, {inspection.n_without_image} DICOM without "
-        f"images, {len(inspection.unreadable)} unusable"
+        f"{inspection.n_files} files, none of them DICOM"
+        if inspection.n_not_dicom == inspection.n_files
+        else f"{inspection.n_files} files: {inspection.n_not_dicom} not DICOM, {inspection.n_without_image} DICOM "
+        f"without images, {len(inspection.unreadable)} unusable"
     )
     console.print(_stack_table(inspection))
     for grid in inspection.grids:

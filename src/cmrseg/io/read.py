@@ -14,8 +14,7 @@ from typing import Literal
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.datasets import acdc, folder, mnms
-from cmrseg.io.nifti import is_nifti, looks_like_masks
-from cmrseg.io.nifti_file import load
+from cmrseg.io.nifti import is_nifti
 from cmrseg.study import Kind, Study
 
 Layout = Literal["nifti", "acdc", "mnms", "dicom", "folder"]
@@ -83,15 +82,6 @@ def os_errors_become_refusals() -> Iterator[None]:
         raise InputRefused(
             "unreadable", f"The study could not be read ({type(error).__name__}).", "Check the disk and the path."
         ) from error
-
-
-def is_labelled_masks(path: Path) -> bool:
-    """True when a NIfTI file holds label numbers of a known scheme instead of grey values.
-
-    Raises:
-        InputRefused: as `cmrseg.io.nifti_file.load`.
-    """
-    return looks_like_masks(load(path).values)
 
 
 def _layout_of_file(path: Path) -> Layout:

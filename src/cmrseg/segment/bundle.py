@@ -7,7 +7,6 @@ of every ensemble member), ``locator.onnx``, ``weights.safetensors`` for fine-tu
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -155,8 +154,3 @@ def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
 def sha256_of_file(path: Path) -> str:
     """Hexadecimal sha256 of one file of a bundle; they are small."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def spec_to_dict(spec: InputSpec) -> dict[str, Any]:
-    """An input spec as it stands in bundle.json."""
-    return dataclasses.asdict(spec)
