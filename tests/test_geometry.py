@@ -90,7 +90,7 @@ def test_grids_agree_within_half_a_millimetre() -> None:
     assert grid.agrees_with(Geometry(affine, grid.shape_xyz))
     affine[:3, 3] += [0.4, 0, 0]
     assert not grid.agrees_with(Geometry(affine, grid.shape_xyz))
-    assert not grid.agrees_with(grid.with_shape((40, 30, 7)))
+    assert not grid.agrees_with(Geometry(grid.affine, (40, 30, 7)))
 
 
 def ramp(shape: tuple[int, int], spacing_xy: tuple[float, float]) -> np.ndarray:

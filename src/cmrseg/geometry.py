@@ -206,10 +206,6 @@ class Geometry:
             return self.mirrored, self.quarter_turns
         return mirror, -self.quarter_turns % 4  # the head side is on the other side of the unmirrored slice
 
-    def with_shape(self, shape_xyz: tuple[int, int, int]) -> Geometry:
-        """The same grid with another number of voxels."""
-        return replace(self, shape_xyz=shape_xyz)
-
     def agrees_with(self, other: Geometry, tolerance_mm: float = 0.5) -> bool:
         """True when both grids have the same shape and their corners lie within `tolerance_mm` of each other."""
         if self.shape_xyz != other.shape_xyz:
