@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cmrseg.analysis import Clock, assess
-from cmrseg.evaluate.cine import score_case
+from cmrseg.evaluate.cine import compare
 from cmrseg.io.datasets import acdc
 from cmrseg.segment.bundle import load
 from cmrseg.segment.engine import segment
@@ -29,8 +29,9 @@ def main(root: Path, out: Path | None) -> None:
             continue
         study, truth = acdc.read(case.path), acdc.truth(case.path)
         image = study.images[0]
-        result = score_case(case, lambda _, both=(study, truth): both, pipeline)
-        verdict = assess(study, image, segment(image, pipeline), Clock(), {}, {}).verdict
+        segmentation = segment(image, pipeline)
+        result = compare(case, segmentation, truth)
+        verdict = assess(study, image, segmentation, Clock(), {}, {}).verdict
         reasons = sorted({f.code for f in verdict.findings if f.severity != "info"})
         dice = list(result.dice.values())
         rows.append(

@@ -27,6 +27,12 @@ SLICE_RANGE_MM = (0.5, 40.0)
 BASE_TO_APEX_LPS = np.array([0.60, -0.60, -0.53])
 
 
+def degrees_from_long_axis(normal_lps: NDArray[np.float64]) -> float:
+    """Angle between a unit normal of slices, either way, and the heart's usual long axis, 0 to 90 degrees."""
+    cosine = abs(float(normal_lps @ BASE_TO_APEX_LPS)) / float(np.linalg.norm(BASE_TO_APEX_LPS))
+    return float(np.degrees(np.arccos(min(1.0, cosine))))
+
+
 @dataclass(frozen=True)
 class Geometry:
     """A regular voxel grid in the patient.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from cmrseg.errors import InputRefused
-from cmrseg.geometry import BASE_TO_APEX_LPS
+from cmrseg.geometry import degrees_from_long_axis
 from cmrseg.io.dicom import inspect_dicom
 from cmrseg.io.dicom.inspection import Inspection, StackRow
 from cmrseg.io.nifti import is_nifti
@@ -67,8 +65,7 @@ def inspect(path: Path | str, kind: Kind | None = None) -> Inspection:
 def _row(image: Image, n_files: int, reason: str) -> StackRow:
     x_mm, y_mm, z_mm = image.geometry.spacing_xyz_mm
     columns, rows, n_slices = image.geometry.shape_xyz
-    axis = BASE_TO_APEX_LPS / np.linalg.norm(BASE_TO_APEX_LPS)
-    degrees = float(np.degrees(np.arccos(min(1.0, abs(float(image.geometry.normal_lps @ axis))))))
+    degrees = degrees_from_long_axis(image.geometry.normal_lps)
     return StackRow(
         series_numbers=(),
         n_files=n_files,

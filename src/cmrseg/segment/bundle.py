@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrseg.errors import BundleError
+from cmrseg.io.files import sha256_of
 from cmrseg.labels import SCHEMES
 from cmrseg.segment.engine import Pipeline, Stage
 from cmrseg.segment.preprocess import InputSpec
@@ -143,14 +144,9 @@ def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
     present = {p.name for p in path.iterdir()} - {MANIFEST}
     wrong = [name for name in REQUIRED_FILES if name not in expected]
     wrong += sorted(present ^ set(expected))
-    wrong += [n for n in sorted(present & set(expected)) if sha256_of_file(path / n) != expected[n]]
+    wrong += [n for n in sorted(present & set(expected)) if sha256_of(path / n) != expected[n]]
     if wrong:
         raise BundleError(
             f"In the bundle {path.name!r} these files are missing or changed: {', '.join(dict.fromkeys(wrong))}.",
             "Install it again; a changed network is never run.",
         )
-
-
-def sha256_of_file(path: Path) -> str:
-    """Hexadecimal sha256 of one file of a bundle; they are small."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,7 @@ import importlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from cmrseg.errors import UsageError
-from cmrseg.geometry import Window
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.segment.preprocess import image_centre
 from cmrseg.study import Study
@@ -129,21 +128,13 @@ def _windows(
     study: Study, truth: Truth, config: TrainConfig
 ) -> Iterator[tuple[NDArray[np.float16], NDArray[np.uint8]]]:
     image = study.images[0]
-    x_mm, y_mm, _ = image.geometry.spacing_xyz_mm
+    cached = replace(config.input, size=config.data.cache_size)
     for labels_ZYX, frame in zip(truth.labels, truth.frames, strict=True):
         centre = image_centre(image.geometry)
         if config.data.centre == "heart":
             _, row, column = ndimage.center_of_mass(labels_ZYX > 0)
             centre = (column, row)
-        window = Window(
-            centre_xy=centre,
-            spacing_xy_mm=(x_mm, y_mm),
-            shape_yx=labels_ZYX.shape[1:],
-            window_spacing_mm=config.input.spacing_mm,
-            size=config.data.cache_size,
-            mirrored=image.geometry.mirrored,
-            quarter_turns=image.geometry.quarter_turns,
-        )
+        window = cached.window(image.geometry, centre)
         pixels = window.extract(image.data[frame])
         low, high = np.percentile(pixels, [0.05, 99.95])
         scaled = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1).astype(np.float16)

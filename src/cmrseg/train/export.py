@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import cmrseg
 from cmrseg.errors import BundleError
-from cmrseg.io.files import output_folder
-from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST, manifest_bytes, sha256_of_file
+from cmrseg.io.files import output_folder, sha256_of
+from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST, manifest_bytes
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import OnnxPredictor
 from cmrseg.train.predict import TorchPredictor, load_run
@@ -97,7 +97,7 @@ def export_bundle(
             (folder / name).write_text(text)
         for name, content in (extra or {}).items():
             (folder / name).write_bytes(content)
-        files = {p.name: sha256_of_file(p) for p in sorted(folder.iterdir())}
+        files = {p.name: sha256_of(p) for p in sorted(folder.iterdir())}
         manifest = {
             "format_version": FORMAT_VERSION,
             **asdict(info),

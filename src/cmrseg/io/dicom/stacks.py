@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.geometry import BASE_TO_APEX_LPS
+from cmrseg.geometry import degrees_from_long_axis
 from cmrseg.io.dicom.hints import hints, letters
 from cmrseg.io.dicom.records import Damage, Frame
 
@@ -106,8 +106,7 @@ class Stack:
     @property
     def axis_angle_degrees(self) -> float:
         """Angle between the normal and the heart's usual long axis, 0 to 90 degrees."""
-        axis = BASE_TO_APEX_LPS / np.linalg.norm(BASE_TO_APEX_LPS)
-        return float(np.degrees(np.arccos(min(1.0, abs(float(self.normal @ axis))))))
+        return degrees_from_long_axis(self.normal)
 
     @property
     def when(self) -> tuple[int, float, int]:
