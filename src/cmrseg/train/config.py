@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Config = TypeVar("Config", bound="DataclassInstance")
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class DataConfig:
     """Patients of each diagnostic group that are kept for validation and never trained on."""
     split_seed: int = 2018
     """Seed of that choice."""
+    folds: int = 0
+    """Parts the patients are dealt into for cross-validation; 0 keeps `validation_per_group` instead."""
+    fold: int = 0
+    """Which of the parts validates, counted from 0; the others train."""
     cache_size: int = 192
     """Pixels along each side of the window cached in memory, from which augmentation draws."""
     centre: str = "heart"
@@ -95,6 +100,13 @@ class OptimConfig:
     """Weight of the soft Dice term beside cross-entropy."""
     gradient_clip: float = 5.0
     """Largest gradient norm."""
+    precision: str = "fp32"
+    """Arithmetic of the network in training: ``fp32``, or ``bf16`` where matrix units make it faster (weights, losses
+    and averages stay fp32)."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"There is no precision {self.precision!r}.", f"One of {', '.join(PRECISIONS)}.")
 
 
 @dataclass(frozen=True)
@@ -185,5 +197,5 @@ LOCATOR = TrainConfig(
     optim=OptimConfig(epochs=12),
 )
 #: Segments the heart in its window.
-CINE = TrainConfig()
+CINE = TrainConfig(optim=OptimConfig(precision="bf16"))
 PRESETS = {"cine": CINE, "cine-locator": LOCATOR}

@@ -49,20 +49,33 @@ class Split:
 
 
 def make_split(cases: Iterable[Case], config: DataConfig) -> Split:
-    """Keep a fixed number of patients of every diagnostic group for validation; the rest trains."""
+    """Keep patients of every diagnostic group for validation; the rest trains.
+
+    With `folds` the patients of each group are dealt out in turn, so that every patient validates exactly once over
+    all folds; without, a fixed number of each group is drawn.
+
+    Raises:
+        UsageError: a group too small to be divided like that, or no such fold.
+    """
     groups: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         groups[case.group].append(case.case_id)
+    if config.folds and not 0 <= config.fold < config.folds:
+        raise UsageError(f"There is no fold {config.fold} of {config.folds}.", "Count the folds from 0.")
     generator = np.random.default_rng(config.split_seed)
     kept: set[str] = set()
     for name in sorted(groups):
         ids = sorted(groups[name])
-        if len(ids) <= config.validation_per_group:
+        needed = config.folds or config.validation_per_group + 1
+        if len(ids) < needed:
             raise UsageError(
-                f"Group {name!r} has {len(ids)} patients; {config.validation_per_group} were to be kept apart.",
-                "Lower data.validation_per_group or add patients.",
+                f"Group {name!r} has {len(ids)} patients; at least {needed} are needed.",
+                "Lower data.folds or data.validation_per_group, or add patients.",
             )
-        kept.update(generator.choice(ids, config.validation_per_group, replace=False).tolist())
+        if config.folds:
+            kept.update(generator.permutation(ids)[config.fold :: config.folds].tolist())
+        else:
+            kept.update(generator.choice(ids, config.validation_per_group, replace=False).tolist())
     every = sorted(i for ids in groups.values() for i in ids)
     return Split(tuple(i for i in every if i not in kept), tuple(i for i in every if i in kept))
 

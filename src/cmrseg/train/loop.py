@@ -20,6 +20,7 @@ from cmrseg.models.unet import UNet
 from cmrseg.train import augment
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import SliceBank
+from cmrseg.train.memory import keep_freed_memory
 from cmrseg.train.predict import load_run
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -69,6 +70,7 @@ def train(
         the averaged network, in evaluation mode.
     """
     torch.set_num_threads(config.threads)
+    keep_freed_memory()
     torch.manual_seed(config.seed)
     model = to_channels_last(UNet(config.model))
     optimiser = torch.optim.AdamW(
@@ -118,7 +120,9 @@ def _one_epoch(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(step, config.optim.epochs * steps, config)
         optimiser.zero_grad(set_to_none=True)
-        loss = dice_ce_loss(model(inputs), labels, config.optim.dice_weight)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.optim.precision == "bf16"):
+            logits = model(inputs)
+        loss = dice_ce_loss(logits.float(), labels, config.optim.dice_weight)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), config.optim.gradient_clip)
         optimiser.step()

@@ -1,0 +1,80 @@
+"""Every network that can be trained, by name. Answers without importing torch until a network is built.
+
+Contract of a network: it is made from one frozen config dataclass with the fields `in_channels` and `n_classes`; its
+forward pass takes normalised slices [B, in_channels, H, W], H and W multiples of its stride, and gives logits
+[B, n_classes, H, W] of the same H and W. In training mode it may give `Outputs` instead, when it has an auxiliary head.
+A pre-trained part is called `encoder`; see `cmrseg.models.outputs.EncoderDecoder` for what lets its features be cached.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cmrseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One network."""
+
+    name: str
+    """Name in configurations and bundles."""
+    network: str
+    """``module:Class`` of the network."""
+    config: str
+    """``module:Class`` of its configuration."""
+    summary: str
+    """What it is, in one line."""
+    source: str
+    """The paper."""
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the configuration that make it small enough for tests."""
+
+
+_UNET = ModelEntry(
+    name="unet",
+    network="cmrseg.models.unet:UNet",
+    config="cmrseg.models.unet:UNetConfig",
+    summary="Plain 2-D U-Net of 1.2 M weights",
+    source="Ronneberger et al., MICCAI 2015",
+    tiny={"widths": (4, 8, 8)},
+)
+ENTRIES: tuple[ModelEntry, ...] = (_UNET,)
+
+
+def names() -> tuple[str, ...]:
+    """Names of all networks."""
+    return tuple(e.name for e in ENTRIES)
+
+
+def entry(name: str) -> ModelEntry:
+    """The entry of a name; UsageError with the names there are when it is unknown."""
+    for known in ENTRIES:
+        if known.name == name:
+            return known
+    raise UsageError(f"There is no network {name!r}.", f"Networks: {', '.join(names())}.")
+
+
+def config_type(name: str) -> type[Any]:
+    """The configuration class of a network."""
+    found: type[Any] = _import(entry(name).config)
+    return found
+
+
+def build(name: str, config: Any) -> nn.Module:
+    """A network with random weights; UsageError when the configuration belongs to another one."""
+    if not isinstance(config, config_type(name)):
+        raise UsageError(f"{type(config).__name__} does not configure {name!r}.", f"Give a {entry(name).config}.")
+    network: nn.Module = _import(entry(name).network)(config)
+    return network
+
+
+def _import(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
