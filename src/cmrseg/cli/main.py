@@ -14,6 +14,7 @@ from cmrseg.cli.inspect import inspect_command
 from cmrseg.cli.measure import measure_command
 from cmrseg.cli.models import models_app
 from cmrseg.cli.phantom import phantom_command
+from cmrseg.cli.pretrain import pretrain_command
 from cmrseg.cli.train import train_command
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command("analyse")(analyse_command)
 app.command("inspect")(inspect_command)
 app.command("measure")(measure_command)
 app.command("train")(train_command)
+app.command("pretrain")(pretrain_command)
 app.add_typer(models_app, name="models")
 app.command("phantom")(phantom_command)
 app.command("doctor")(doctor_command)

@@ -1,0 +1,132 @@
+"""A pre-trained image encoder on disk: weights, what they saw, and under which terms; verified byte by byte at load.
+
+The folder holds ``weights.safetensors`` (half precision, names of SAM's image encoder), ``CARD.md``, ``LICENSE`` and
+``encoder.json`` with the sha256 of each of them and of itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cmrseg
+from cmrseg.errors import BundleError
+from cmrseg.io.files import output_folder, sha256_of
+from cmrseg.models.sam.config import ImageEncoderConfig
+from cmrseg.segment.bundle import manifest_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT_VERSION = 1
+MANIFEST = "encoder.json"
+WEIGHTS = "weights.safetensors"
+FILES = (WEIGHTS, "CARD.md", "LICENSE")
+
+
+@dataclass(frozen=True)
+class EncoderBundle:
+    """A verified encoder bundle.
+
+    Args:
+        path: its folder.
+        manifest: content of encoder.json.
+        config: the encoder that the weights fit.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    config: ImageEncoderConfig
+
+    @property
+    def sha256(self) -> str:
+        """Hash of encoder.json, which holds the hash of every other file: identifies the bundle whole."""
+        return str(self.manifest["manifest_sha256"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Tensors by SAM's names, float32."""
+        from safetensors.torch import load_file
+
+        return {name: tensor.float() for name, tensor in load_file(self.path / WEIGHTS).items()}
+
+
+def is_encoder_bundle(path: Path) -> bool:
+    """True when the path is a folder that claims to be an encoder bundle."""
+    return (path / MANIFEST).is_file()
+
+
+def write_encoder_bundle(
+    target: Path,
+    config: ImageEncoderConfig,
+    weights: Mapping[str, Tensor],
+    description: Mapping[str, Any],
+    documents: Mapping[str, str],
+) -> None:
+    """Write an encoder bundle; the folder appears whole or not at all.
+
+    Args:
+        target: folder to make; must not exist, or be empty.
+        config: the encoder.
+        weights: its tensors by SAM's names; floating ones are stored in half precision.
+        description: what else stands in encoder.json: ``name``, ``licence_id``, ``data``, ``training``, ``losses``.
+        documents: text of ``CARD.md`` and ``LICENSE``.
+
+    Raises:
+        BundleError: a weight that half precision cannot hold.
+        OutputError: the target exists, or writing failed.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in weights.items()}
+    broken = [name for name, tensor in halves.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise BundleError(f"These weights are not finite in half precision: {', '.join(broken)}.", "Train again.")
+    with output_folder(target) as folder:
+        save_file(halves, folder / WEIGHTS)
+        for name, text in documents.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "code_version": cmrseg.__version__,
+            "encoder": asdict(config),
+            "files": {name: sha256_of(folder / name) for name in FILES},
+            **description,
+        }
+        (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
+
+
+def read_encoder_bundle(path: Path) -> EncoderBundle:
+    """Read and verify an encoder bundle.
+
+    Raises:
+        BundleError: nothing there, a file is missing, changed or superfluous, or the format is newer than this code.
+    """
+    if not is_encoder_bundle(path):
+        raise BundleError(f"{path.name} is no encoder bundle.", f"Give a folder with {MANIFEST}, as pretrain makes it.")
+    raw = (path / MANIFEST).read_bytes()
+    try:
+        manifest = json.loads(raw)
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        manifest = None
+    if not isinstance(manifest, dict) or raw != manifest_bytes(manifest):
+        raise BundleError(f"{MANIFEST} is damaged or was changed by hand.", "Copy the bundle again.")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise BundleError(
+            f"The encoder has format {manifest.get('format_version')}, this version of cmrseg reads {FORMAT_VERSION}.",
+            "Upgrade cmrseg, or pre-train again.",
+        )
+    expected: Mapping[str, str] = manifest["files"]
+    present = {p.name for p in path.iterdir()} - {MANIFEST}
+    wrong = sorted(present ^ set(expected) | (set(FILES) - set(expected)))
+    wrong += [name for name in sorted(present & set(expected)) if sha256_of(path / name) != expected[name]]
+    if wrong:
+        raise BundleError(
+            f"In the encoder bundle {path.name!r} these files are missing or changed: {', '.join(wrong)}.",
+            "Copy it again; a changed encoder is never used.",
+        )
+    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["encoder"].items()}
+    return EncoderBundle(path, manifest, ImageEncoderConfig(**sizes))
