@@ -128,5 +128,5 @@ def read_encoder_bundle(path: Path) -> EncoderBundle:
             f"In the encoder bundle {path.name!r} these files are missing or changed: {', '.join(wrong)}.",
             "Copy it again; a changed encoder is never used.",
         )
-    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["encoder"].items()}
+    sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["encoder"].items()}
     return EncoderBundle(path, manifest, ImageEncoderConfig(**sizes))

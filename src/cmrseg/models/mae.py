@@ -17,13 +17,14 @@ Letters: B images, N patches of the grid, K visible patches, C channels, H and W
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from cmrseg.errors import UsageError
 from cmrseg.models.sam.config import ImageEncoderConfig
-from cmrseg.models.sam.image_encoder import ImageEncoderViT
+from cmrseg.models.sam.image_encoder import Block, ImageEncoderViT
 
 MASKINGS = ("drop", "token")
 
@@ -51,6 +52,11 @@ class MaeConfig:
             raise UsageError(f"A mask ratio of {self.mask_ratio} hides nothing or all.", "Give one between 0 and 1.")
         if self.masking not in MASKINGS:
             raise UsageError(f"There is no masking {self.masking!r}.", f"One of {', '.join(MASKINGS)}.")
+        if self.decoder_dim % self.decoder_heads:
+            raise UsageError(
+                f"{self.decoder_dim} channels do not divide among {self.decoder_heads} heads.",
+                "Give a decoder_dim that is a multiple of decoder_heads.",
+            )
 
 
 def random_mask(batch: int, patches: int, ratio: float, generator: torch.Generator) -> Tensor:
@@ -161,11 +167,11 @@ class MaskedAutoEncoder(nn.Module):
         take = shown_BK[..., None].expand(-1, -1, width)
         tokens_BKC = tokens_BNC.gather(1, take)
         for block in self.encoder.blocks:
-            tokens_BKC = self._block(block, tokens_BKC, shown_BK)
+            tokens_BKC = self._block(cast(Block, block), tokens_BKC, shown_BK)
         filled = self.mask_token.to(tokens_BKC.dtype).expand(batch, patches, width)
-        return filled.scatter(1, take, tokens_BKC).unflatten(1, (self.side, self.side))
+        return filled.scatter(1, take, tokens_BKC).reshape(batch, self.side, self.side, width)
 
-    def _block(self, block: nn.Module, tokens_BKC: Tensor, shown_BK: Tensor) -> Tensor:
+    def _block(self, block: Block, tokens_BKC: Tensor, shown_BK: Tensor) -> Tensor:
         """One block of the encoder on visible patches: what it computes on the whole grid when none is hidden."""
         attention = block.attn
         heads = self.encoder_config.num_heads
@@ -188,7 +194,13 @@ class MaskedAutoEncoder(nn.Module):
 
 
 def sine_positions(side: int, dim: int) -> Tensor:
-    """Sines and cosines of row and column of a square grid, [side * side, dim]; `dim` a multiple of 4."""
+    """Sines and cosines of row and column of a square grid, [side * side, dim].
+
+    Raises:
+        UsageError: `dim` is no multiple of 4.
+    """
+    if dim % 4:
+        raise UsageError(f"Positions cannot be written as sines in {dim} channels.", "Give a multiple of 4.")
     frequencies = 10000.0 ** -(torch.arange(dim // 4) / (dim // 4))
     angles = torch.arange(side)[:, None] * frequencies
     line = torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -243,8 +243,8 @@ def pretrain(
         line["seconds"] = time.monotonic() - began
         if not math.isfinite(loss):
             raise UsageError(f"The loss is {loss} in epoch {epoch + 1}.", "Lower optim.learning_rate.")
+        _log_line(run, line)
         _checkpoint(run, model, optimiser, epoch + 1)
-        _append(run, line)
         report(" ".join(f"{k} {v:.4g}" for k, v in line.items()))
     return model
 
@@ -358,6 +358,9 @@ def _log(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def _append(run: Path, line: dict[str, float]) -> None:
-    with (run / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
+def _log_line(run: Path, line: dict[str, float]) -> None:
+    """Add a line; of an epoch that a killed run had logged and not yet kept, the new line stays."""
+    earlier = [old for old in (_log(run) if line["epoch"] > 1 else []) if old["epoch"] < line["epoch"]]
+    partial = run / "log.partial"
+    partial.write_text("".join(json.dumps(entry) + "\n" for entry in (*earlier, line)))
+    partial.replace(run / "log.jsonl")

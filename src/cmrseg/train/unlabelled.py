@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,31 @@ class UnlabelledStudy:
 
     Args:
         path: what `cmrseg.io.read` is given.
-        names: folders on the way to it, and its own name: each may be a patient's id.
-        data: name of the folder of data it lies in.
+        names: folder of data, folders on the way from there, and its own name: each may be a patient's id.
+        inside: folders of DICOM below it, which may be patients too.
     """
 
     path: Path
     names: tuple[str, ...]
-    data: str
+    inside: tuple[Path, ...] = ()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every name on the way to it, with and without the suffixes of a file."""
+        return frozenset((*self.names, self.names[-1].removesuffix(".gz").removesuffix(".nii")))
+
+    @property
+    def shown(self) -> str:
+        """How records name it."""
+        return "/".join(self.names)
+
+    def parts(self) -> list[UnlabelledStudy]:
+        """The folders directly inside, as studies of their own."""
+        return [
+            UnlabelledStudy(p, (*self.names, p.name), tuple(q for q in self.inside if p in q.parents))
+            for p in self.inside
+            if p.parent == self.path
+        ]
 
 
 @dataclass(frozen=True)
@@ -57,10 +75,6 @@ class DataRecord:
     """Studies found and left out because of that."""
     refused: dict[str, int]
     """Studies that could not be read, by the code of the refusal."""
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -114,34 +128,43 @@ def left_out_patients(split: Path) -> frozenset[str]:
 def find_studies(root: Path) -> list[UnlabelledStudy]:
     """Studies below a folder: data-set patients, single NIfTI images that are not masks, and folders of DICOM.
 
-    A folder that holds DICOM files, however deep and no NIfTI, is one study; so give the folder above the patients.
+    A folder that holds DICOM files, however deep, and no NIfTI is one study until reading shows that it is not; so
+    give the folder above the patients.
 
     Raises:
         UsageError: the folder does not exist.
     """
     if not root.is_dir():
         raise UsageError(f"There is no folder {root}.", "Give folders that hold studies.")
-    named = root.resolve()
-    return [
-        UnlabelledStudy(path, (named.name, *path.relative_to(named).parts), named.name) for path in _below(named, True)
-    ]
+    return list(_below(UnlabelledStudy(root.resolve(), (root.resolve().name,)), top=True))
 
 
-def _below(here: Path, top: bool) -> Iterable[Path]:
-    if acdc.is_case(here) or mnms.is_case(here):
+def _below(here: UnlabelledStudy, *, top: bool = False) -> Iterator[UnlabelledStudy]:
+    """Studies at or below a folder; the top one is a study only if images lie directly in it."""
+    path = here.path
+    if acdc.is_case(path) or mnms.is_case(path):
         yield here
         return
-    images = [p for p in folder.candidates(here) if p.parent == here]
+    images = [p for p in folder.candidates(path) if p.parent == path]
     if images:
-        yield from images
+        yield from (UnlabelledStudy(p, (*here.names, p.name)) for p in images)
         return
-    inside = sorted(p for p in here.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
-    files = [p for p in here.iterdir() if p.is_file()] if top else [p for p in here.rglob("*") if p.is_file()]
+    files = [p for p in (path.iterdir() if top else path.rglob("*")) if p.is_file()]
     if any(is_dicom(p) for p in files) and not any(is_nifti(p) for p in files):
-        yield here
+        yield replace(here, inside=tuple(sorted(p for p in path.rglob("*") if p.is_dir())))
         return
-    for deeper in inside:
-        yield from _below(deeper, False)
+    for deeper in sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        if not deeper.is_symlink():
+            yield from _below(UnlabelledStudy(deeper, (*here.names, deeper.name)))
+
+
+def _apart(study: UnlabelledStudy, left_out: frozenset[str]) -> Iterator[UnlabelledStudy]:
+    """The study, or its parts where a patient to leave out may be one of them."""
+    if not left_out & study.ids and left_out & {p.name for p in study.inside}:
+        for part in study.parts():
+            yield from _apart(part, left_out)
+    else:
+        yield study
 
 
 def load_unlabelled(
@@ -163,8 +186,8 @@ def load_unlabelled(
         UsageError: nothing to train on; none of the patients to leave out is there, so that ids and folders may not
             belong together; or an image of theirs stands under another name.
     """
-    found = [study for root in roots for study in find_studies(root)]
-    hidden = [study for study in found if left_out & _ids(study)]
+    found = [part for root in roots for study in find_studies(root) for part in _apart(study, left_out)]
+    hidden = [study for study in found if left_out & study.ids]
     if left_out and not hidden:
         raise UsageError(
             f"None of the {len(left_out)} patients to leave out is in the data, so the ids may not be those of its "
@@ -176,19 +199,22 @@ def load_unlabelled(
     window = replace(spec, size=cache_size)
     stacks: list[NDArray[np.float16]] = []
     used: list[str] = []
-    for study in (s for s in found if not left_out & _ids(s)):
+    pending = [study for study in reversed(found) if not left_out & study.ids]
+    while pending:
+        study = pending.pop()
         content, code = _read(study)
         if content is None:
-            refused[code] += 1
+            pending += reversed(study.parts())
+            refused[code] += not study.inside
             continue
         if secret & _marks(content):
             raise UsageError(
-                f"{_shown(study)} holds a frame of a patient that must be left out.", "Remove the copy from the data."
+                f"{study.shown} holds a frame of a patient that must be left out.", "Remove the copy from the data."
             )
         windows = _windows(content, window)
         if len(windows):
             stacks.append(windows)
-            used.append(_shown(study))
+            used.append(study.shown)
     if not stacks:
         raise UsageError("No image to train on was found.", "Give folders that hold short-axis studies.")
     record = DataRecord(
@@ -196,23 +222,14 @@ def load_unlabelled(
         studies=tuple(used),
         slices=sum(map(len, stacks)),
         left_out=tuple(sorted(left_out)),
-        studies_left_out=tuple(_shown(study) for study in hidden),
-        refused=dict(sorted(refused.items())),
+        studies_left_out=tuple(study.shown for study in hidden),
+        refused={code: n for code, n in sorted(refused.items()) if n},
     )
     report(
         f"{len(used)} studies, {record.slices} slices; {len(hidden)} studies left out; refused: "
         + (", ".join(f"{n} {code}" for code, n in record.refused.items()) or "none")
     )
     return UnlabelledBank.of(stacks), record
-
-
-def _ids(study: UnlabelledStudy) -> frozenset[str]:
-    """Every name on the way to a study, with and without the suffixes of a file."""
-    return frozenset((*study.names, study.names[-1].removesuffix(".gz").removesuffix(".nii")))
-
-
-def _shown(study: UnlabelledStudy) -> str:
-    return "/".join(study.names)
 
 
 def _read(study: UnlabelledStudy) -> tuple[Study | None, str]:
