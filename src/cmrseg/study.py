@@ -146,7 +146,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class ReferenceRange:
-    """Where healthy people lie: mean and SD, interval mean +- 2 SD; `source` cites table and convention."""
+    """Where about 95 % of healthy people lie, mean +- 2 SD; `source` cites table and convention."""
 
     mean: float
     sd: float
