@@ -1,8 +1,8 @@
 """Published values of healthy people, by sex and age.
 
 Only figures checked against a stored copy of the paper, its abstract, or two transcriptions of its table by different
-authors are here. Tables of the other convention (papillary muscles counted as muscle) are left out on purpose: they differ by
-more than the diseases they are compared with.
+authors are here. Tables of the other convention (papillary muscles counted as muscle) are left out on purpose: they
+differ by more than the diseases they are compared with.
 """
 
 from __future__ import annotations
