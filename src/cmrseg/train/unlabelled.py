@@ -188,13 +188,7 @@ def load_unlabelled(
     """
     found = [part for root in roots for study in find_studies(root) for part in _apart(study, left_out)]
     hidden = [study for study in found if left_out & study.ids]
-    if left_out and not hidden:
-        raise UsageError(
-            f"None of the {len(left_out)} patients to leave out is in the data, so the ids may not be those of its "
-            "folders.",
-            "Check the exclude file; leave it out if the data truly holds none of them.",
-        )
-    secret = {mark for study in hidden for mark in _marks(_read(study)[0])}
+    secret = _secret_marks(hidden, left_out)
     refused: Counter[str] = Counter()
     window = replace(spec, size=cache_size)
     stacks: list[NDArray[np.float16]] = []
@@ -230,6 +224,17 @@ def load_unlabelled(
         + (", ".join(f"{n} {code}" for code, n in record.refused.items()) or "none")
     )
     return UnlabelledBank.of(stacks), record
+
+
+def _secret_marks(hidden: Sequence[UnlabelledStudy], left_out: frozenset[str]) -> set[bytes]:
+    """Hashes of the frames that must not be seen; UsageError when patients were to be left out and none is there."""
+    if left_out and not hidden:
+        raise UsageError(
+            f"None of the {len(left_out)} patients to leave out is in the data, so the ids may not be those of its "
+            "folders.",
+            "Check the exclude file; leave it out if the data truly holds none of them.",
+        )
+    return {mark for study in hidden for mark in _marks(_read(study)[0])}
 
 
 def _read(study: UnlabelledStudy) -> tuple[Study | None, str]:
