@@ -18,6 +18,7 @@ from cmrseg.errors import BundleError, InputRefused, OutputError, UsageError
 from cmrseg.io import read
 from cmrseg.models.encoder_bundle import read_encoder_bundle, write_encoder_bundle
 from cmrseg.models.mae import MaskedAutoEncoder
+from cmrseg.models.sam.checkpoints import load_image_encoder
 from cmrseg.models.sam.image_encoder import ImageEncoderViT
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient, write_dicom, write_nifti
 from cmrseg.segment.preprocess import InputSpec
@@ -199,6 +200,17 @@ def test_bundle_holds_the_trained_encoder_in_half_precision(finished: Path) -> N
     for name, value in weights.items():
         assert value.dtype == torch.float32
         assert value.equal(trained[f"model.encoder.{name}"].half().float()), name
+
+
+def test_network_takes_the_encoder_from_the_bundle(finished: Path) -> None:
+    encoder = ImageEncoderViT(CONFIG.encoder)
+    load_image_encoder(encoder, finished / "encoder")
+    model = MaskedAutoEncoder(CONFIG.encoder, CONFIG.mae)
+    kept = load_file(finished / "checkpoint.safetensors")
+    model.load_state_dict({k.removeprefix("model."): v for k, v in kept.items() if k.startswith("model.")})
+    image = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(image), model.encoder(image), atol=5e-3, rtol=5e-3)
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "CARD.md", "LICENSE", "encoder.json"])
