@@ -16,6 +16,7 @@ from cmrseg.cli.models import models_app
 from cmrseg.cli.phantom import phantom_command
 from cmrseg.cli.pretrain import pretrain_command
 from cmrseg.cli.train import train_command
+from cmrseg.cli.tune import tune_command
 
 app = typer.Typer(
     name="cmrseg",
@@ -47,6 +48,7 @@ app.command("inspect")(inspect_command)
 app.command("measure")(measure_command)
 app.command("train")(train_command)
 app.command("pretrain")(pretrain_command)
+app.command("tune")(tune_command)
 app.add_typer(models_app, name="models")
 app.command("phantom")(phantom_command)
 app.command("doctor")(doctor_command)

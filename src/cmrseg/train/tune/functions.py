@@ -52,7 +52,7 @@ def rastrigin(settings: Settings) -> float:
 
 
 def mixed(settings: Settings) -> float:
-    """Shaped like a training: a rate by orders of magnitude, a loss to choose, and a weight whose best depends on it."""
+    """Shaped like a training: a rate by orders of magnitude, a loss to choose, a weight whose best depends on it."""
     penalty = {"dice": 0.3, "dice_ce": 0.0, "focal": 0.6, "boundary": 1.0}[settings["loss"]]
     weight = {"dice": 0.2, "dice_ce": 0.7, "focal": 0.9, "boundary": 0.1}[settings["loss"]]
     rate_decades = math.log10(float(settings["learning_rate"]) / 3e-3)

@@ -51,7 +51,9 @@ def encode(spaces: Mapping[str, Space], settings: Settings) -> list[float]:
 def check_spaces(spaces: Mapping[str, Space]) -> None:
     """UsageError when there is nothing to search."""
     if not spaces:
-        raise UsageError("There is no setting to search.", "Mark fields of the configuration with `tunable`.")
+        raise UsageError(
+            "There is no setting to search.", "Mark fields of the configuration with `tunable`, or fix fewer of them."
+        )
 
 
 class Turns:
