@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cmrseg.train.space import Space
-from cmrseg.train.tune.search import Settings, Turns, check_spaces, decode, dimensions, encode
+from cmrseg.train.tune.search import Settings, Turns, check_spaces, chosen, decode, dimensions
 
 
 class RandomSearch:
@@ -29,7 +29,7 @@ class RandomSearch:
         self.batch = batch
         self._turns = Turns()
         self._generator = np.random.default_rng(seed)
-        self._start = None if start is None else decode(spaces, encode(spaces, start))
+        self._start = None if start is None else chosen(spaces, start)
 
     def ask(self) -> list[Settings]:
         """The next draws."""

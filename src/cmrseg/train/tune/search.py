@@ -48,6 +48,12 @@ def encode(spaces: Mapping[str, Space], settings: Settings) -> list[float]:
     return [u for path, space in spaces.items() for u in space.encode(settings[path])]
 
 
+def chosen(spaces: Mapping[str, Space], settings: Settings) -> dict[str, Any]:
+    """The settings that the spaces name, to the last digit; UsageError as `encode`."""
+    encode(spaces, settings)
+    return {path: settings[path] for path in spaces}
+
+
 def check_spaces(spaces: Mapping[str, Space]) -> None:
     """UsageError when there is nothing to search."""
     if not spaces:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cmrseg.errors import UsageError
 from cmrseg.train.space import Space
-from cmrseg.train.tune.search import Settings, Turns, check_spaces, decode, dimensions, encode
+from cmrseg.train.tune.search import Settings, Turns, check_spaces, chosen, decode, dimensions, encode
 
 Neighbourhood = Literal["global", "ring"]
 
@@ -76,6 +76,7 @@ class Swarm:
         self._generator = np.random.default_rng(seed)
         size = (config.particles, dimensions(spaces))
         self._places_PD = _latin_hypercube(*size, self._generator)
+        self._start = None if start is None else chosen(spaces, start)
         if start is not None:
             self._places_PD[0] = encode(spaces, start)
         # Half the way to another random place: no first step leaves the cube, and none favours its middle.
@@ -89,7 +90,10 @@ class Swarm:
         self._turns.asked(self.config.particles)
         if self._told:
             self._move()
-        return [decode(self.spaces, place) for place in self._places_PD.tolist()]
+        generation: list[Settings] = [decode(self.spaces, place) for place in self._places_PD.tolist()]
+        if self._start is not None:
+            generation[0], self._start = self._start, None
+        return generation
 
     def tell(self, values: Sequence[float]) -> None:
         """Let particles remember places that beat their best so far."""

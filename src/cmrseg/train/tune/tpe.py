@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrseg.errors import UsageError
 from cmrseg.train.space import Categorical, Continuous, Logarithmic, Space
-from cmrseg.train.tune.search import Settings, Turns, check_spaces, encode
+from cmrseg.train.tune.search import Settings, Turns, check_spaces, chosen
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -42,8 +42,8 @@ class Tpe:
         self._distributions = {path: _distribution(path, space) for path, space in spaces.items()}
         self._waiting: list[Trial] = []
         if start is not None:
-            encode(spaces, start)
-            self._study.enqueue_trial({path: self._to_optuna(path, start[path]) for path in spaces})
+            values = chosen(spaces, start)
+            self._study.enqueue_trial({path: self._to_optuna(path, value) for path, value in values.items()})
 
     def ask(self) -> list[Settings]:
         """The next trials."""
