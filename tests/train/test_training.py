@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,7 +22,7 @@ from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train.config import DataConfig, OptimConfig, TrainConfig
 from cmrseg.train.data import Split, build_bank, find_cases, make_split
 from cmrseg.train.export import BundleInfo, export_bundle
-from cmrseg.train.loop import learning_rate_at, train
+from cmrseg.train.loop import share_of_peak, train
 from cmrseg.train.predict import load_run, stage_of
 from cmrseg.train.run import run_training
 
@@ -102,11 +104,24 @@ def test_bank_shows_each_slice_with_its_own_neighbours(patients: Path) -> None:
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
-    config = replace(SMALL, optim=OptimConfig(learning_rate=1.0, warmup_steps=10))
-    assert learning_rate_at(0, 110, config) == pytest.approx(0.1)
-    assert learning_rate_at(9, 110, config) == pytest.approx(1.0)
-    assert learning_rate_at(60, 110, config) == pytest.approx(0.5)
-    assert learning_rate_at(110, 110, config) == pytest.approx(0.0)
+    assert share_of_peak(0, 110, 10) == pytest.approx(0.1)
+    assert share_of_peak(9, 110, 10) == pytest.approx(1.0)
+    assert share_of_peak(60, 110, 10) == pytest.approx(0.5)
+    assert share_of_peak(110, 110, 10) == pytest.approx(0.0)
+
+
+def test_folds_hold_every_patient_out_once() -> None:
+    known = cases("aaaaabbbbbb")
+    splits = [make_split(known, DataConfig(folds=3, fold=k)) for k in range(3)]
+    held_out = [i for split in splits for i in split.validation]
+    assert sorted(held_out) == sorted(case.case_id for case in known)
+    groups = {case.case_id: case.group for case in known}
+    assert all({groups[i] for i in split.validation} == {"a", "b"} for split in splits)
+    assert all(set(split.train) | set(split.validation) == set(held_out) for split in splits)
+    with pytest.raises(UsageError, match="no fold 3"):
+        make_split(known, DataConfig(folds=3, fold=3))
+    with pytest.raises(UsageError, match="at least 6"):
+        make_split(known, DataConfig(folds=6))
 
 
 def test_a_killed_run_ends_with_the_same_weights(patients: Path, tmp_path: Path) -> None:
@@ -184,15 +199,57 @@ def test_exported_ensemble_computes_what_torch_does(runs: Path, tmp_path: Path) 
     assert b"/" + b"site-packages" not in (tmp_path / "cine" / "model.onnx").read_bytes()
 
 
-def test_members_of_different_splits_do_not_mix(runs: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    for name in ("config.json", "checkpoint.safetensors"):
-        (other / name).write_bytes((runs / "cine-1" / name).read_bytes())
-    Split(("patient001",), ("patient002",)).save(other / "split.json")
+def test_members_that_see_different_input_do_not_mix(runs: Path, patients: Path, tmp_path: Path) -> None:
+    wider = replace(SMALL, input=replace(SMALL.input, spacing_mm=2.0))
+    run_training(wider, patients, tmp_path / "other", runs / "locator", lambda _: None)
     with pytest.raises(BundleError, match="differ"):
-        export_bundle(tmp_path / "cine", info(), [runs / "cine-0", other], runs / "locator", {}, {})
+        export_bundle(tmp_path / "cine", info(), [runs / "cine-0", tmp_path / "other"], runs / "locator", {}, {})
     assert not (tmp_path / "cine").exists()
+
+
+def test_a_bundle_knows_which_members_never_saw_a_patient(runs: Path, tmp_path: Path) -> None:
+    members = [tmp_path / "cine-0", tmp_path / "cine-1"]
+    for member in members:
+        shutil.copytree(runs / member.name, member)
+    Split(("patient001", "patient002"), ("patient003",)).save(members[0] / "split.json")
+    Split(("patient002", "patient003"), ("patient001",)).save(members[1] / "split.json")
+    export_bundle(tmp_path / "cine", info(), members, runs / "locator", {"CARD.md": "card", "LICENSE": "licence"}, {})
+    bundle = load(tmp_path / "cine")
+    assert [bundle.members_that_never_saw(f"patient00{k}") for k in (1, 2, 3, 4)] == [(1,), (), (0,), (0, 1)]
+    assert bundle.manifest["split"] == {"train": ["patient001", "patient002", "patient003"], "validation": []}
+    pipeline = bundle.pipeline(threads=1)
+    inputs = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    every, second = pipeline.segmenter.predict(inputs), pipeline.of_members([1]).segmenter.predict(inputs)
+    assert second.shape == (1, *every.shape[1:])
+    assert np.array_equal(second[0], every[1])
+    with pytest.raises(ValueError, match="no members"):
+        pipeline.of_members([])
+
+
+def test_weights_are_stored_once(runs: Path, tmp_path: Path) -> None:
+    texts = {"CARD.md": "card", "LICENSE": "licence"}
+    export_bundle(tmp_path / "cine", info(), [runs / "cine-0"], runs / "locator", texts, {})
+    graph = onnx.load(tmp_path / "cine" / "model.onnx", load_external_data=False).graph
+    shared = [t for t in graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    inside = [t for t in graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
+    weights = [v for v in load_run(runs / "cine-0")[1].state_dict().values() if v.dtype.is_floating_point]
+    assert len(shared) == len(weights)
+    assert {e.value for t in shared for e in t.external_data if e.key == "location"} == {"weights.safetensors"}
+    assert all(not any(t.raw_data) for t in inside if t.data_type == onnx.TensorProto.FLOAT and len(t.dims))
+
+
+def test_half_precision_training_stays_close_to_single(patients: Path, tmp_path: Path) -> None:
+    bank = build_bank(find_cases(patients, SMALL.data), SMALL)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        run = tmp_path / precision
+        run.mkdir()
+        train(SMALL.changed([f"optim.precision={precision}"]), bank, run, lambda _: {}, lambda _: None)
+        losses[precision] = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["loss"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+    assert losses["bf16"] != losses["fp32"]
+    with pytest.raises(UsageError, match="precision"):
+        OptimConfig(precision="fp8")
 
 
 def test_unet_keeps_size_and_reloads(runs: Path) -> None:

@@ -1,8 +1,8 @@
 """A trained model on disk: networks, what they expect, where they come from; verified byte by byte at load.
 
 A bundle is a folder that can be read without this package: ``model.onnx`` (normalised windows to class probabilities
-of every ensemble member), ``locator.onnx``, ``weights.safetensors`` for fine-tuning, ``CARD.md``, ``LICENSE``, and
-``bundle.json`` with the sha256 of each of them and of itself.
+of every ensemble member) and ``locator.onnx``, graphs whose weights lie in ``weights.safetensors``, ``CARD.md``,
+``LICENSE``, and ``bundle.json`` with the sha256 of each of them and of itself.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ class Bundle:
     def sha256(self) -> str:
         """Hash of bundle.json, which holds the hash of every other file: identifies the bundle whole."""
         return str(self.manifest["manifest_sha256"])
+
+    def members_that_never_saw(self, case_id: str) -> tuple[int, ...]:
+        """Members of the ensemble, counted from 0, that a patient of the training data did not train."""
+        splits = self.manifest["member_splits"]
+        return tuple(k for k, split in enumerate(splits) if case_id not in split["train"])
 
     def pipeline(self, runtime: Runtime = "onnx", threads: int | None = None, *, int8: bool = False) -> Pipeline:
         """Load the networks.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +44,22 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Members:
+    """Some of the networks of an ensemble.
+
+    Args:
+        predict: the ensemble.
+        chosen: which of its members to ask, counted from 0; at least one.
+    """
+
+    predict: Predictor
+    chosen: tuple[int, ...]
+
+    def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.predict(inputs_NSHW)[list(self.chosen)]
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """The networks of a bundle in the order they are used.
 
@@ -58,6 +74,13 @@ class Pipeline:
     segmenter: Stage
     scheme: LabelScheme
     method: str
+
+    def of_members(self, chosen: Sequence[int]) -> Pipeline:
+        """The same pipeline with only some members of the ensemble; ValueError when none is chosen."""
+        if not chosen:
+            raise ValueError("an ensemble of no members segments nothing")
+        members = Members(self.segmenter.predict, tuple(chosen))
+        return replace(self, segmenter=replace(self.segmenter, predict=members))
 
 
 @dataclass(frozen=True)

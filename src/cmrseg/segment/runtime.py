@@ -63,7 +63,12 @@ class OpenvinoPredictor:
             raise UsageError("OpenVINO is not installed.", "Install cmrseg[openvino], or use the onnx runtime.")
         import openvino
 
-        settings = {"INFERENCE_NUM_THREADS": threads or usable_cores(), "PERFORMANCE_HINT": "LATENCY"}
+        settings = {
+            "INFERENCE_NUM_THREADS": threads or usable_cores(),
+            "PERFORMANCE_HINT": "LATENCY",
+            # Left alone, OpenVINO computes in bfloat16 on CPUs that can: numbers would depend on the machine.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
         self._model = openvino.Core().compile_model(str(model), "CPU", settings)
 
     def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:

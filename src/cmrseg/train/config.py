@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from cmrseg.errors import UsageError
+from cmrseg.losses.composite import LossConfig
+from cmrseg.models import registry
 from cmrseg.models.unet import UNetConfig
 from cmrseg.segment.preprocess import InputSpec
+from cmrseg.train.space import Logarithmic, tunable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -78,6 +81,9 @@ class DataConfig:
     """Pixels along each side of the window cached in memory, from which augmentation draws."""
     centre: str = "heart"
     """Window centre in training: ``heart`` (centroid of the truth) or ``image`` (for a locator, which sees it all)."""
+    augmented_variants: int = 0
+    """Augmented versions of each slice that epochs take in turn, so that features of a frozen encoder are computed once
+    each and kept on disk; 0 draws anew every time and keeps nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +94,16 @@ class OptimConfig:
     """Passes over the training slices."""
     batch_size: int = 16
     """Slices per step."""
-    learning_rate: float = 3e-3
+    learning_rate: float = tunable(3e-3, Logarithmic(1e-4, 1e-2))
     """Peak learning rate of AdamW."""
-    weight_decay: float = 0.02
+    weight_decay: float = tunable(0.02, Logarithmic(1e-4, 0.1))
     """Weight decay of AdamW."""
     warmup_steps: int = 100
     """Steps of linear warm-up; afterwards a cosine to zero."""
     average_decay: float = 0.998
     """Decay of the running average of the weights, which is what is validated and exported."""
-    dice_weight: float = 1.0
-    """Weight of the soft Dice term beside cross-entropy."""
+    encoder_learning_rate: float = 0.0
+    """Peak learning rate of a pre-trained encoder that is not frozen; 0 for the same as the rest."""
     gradient_clip: float = 5.0
     """Largest gradient norm."""
     precision: str = "fp32"
@@ -121,16 +127,24 @@ class TrainConfig:
     """CPU threads."""
     validate_every: int = 10
     """Epochs between validations."""
+    deterministic: bool = False
+    """Refuse operations whose results differ from run to run; the same seed and threads then give the same weights."""
+    tensorboard: bool = False
+    """Write TensorBoard events into the run's folder."""
     start_from: str = ""
     """Run folder whose averaged weights training starts from; empty for random weights."""
     input: InputSpec = field(default_factory=InputSpec)
     """What the network sees."""
-    model: UNetConfig = field(default_factory=UNetConfig)
-    """The network."""
+    network: str = "unet"
+    """Name of the network in `cmrseg.models.registry`."""
+    model: Any = field(default_factory=UNetConfig)
+    """Its configuration, of the class that the registry names."""
     data: DataConfig = field(default_factory=DataConfig)
     """The images."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Their variation."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """What is minimised."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """The optimiser."""
 
@@ -162,11 +176,30 @@ class TrainConfig:
     def load(cls, path: Path) -> TrainConfig:
         """Read a configuration written by `save`; unknown keys are an error (TypeError)."""
         values = json.loads(path.read_text())
-        nested = {"input": InputSpec, "data": DataConfig, "augment": AugmentConfig, "optim": OptimConfig}
-        for key, kind in nested.items():
-            values[key] = kind(**values[key])
-        values["model"] = UNetConfig(**{**values["model"], "widths": tuple(values["model"]["widths"])})
-        return cls(**values)
+        model = from_dict(registry.config_type(values.get("network", "unet")), values.pop("model"))
+        return replace(from_dict(cls, values), model=model)
+
+
+def from_dict(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """A frozen configuration from the plain values of `dataclasses.asdict` and JSON, however deeply nested.
+
+    Raises:
+        TypeError: a key that the class does not have.
+    """
+    hints = get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        hint = hints.get(key)
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+            made[key] = from_dict(hint, value)
+        else:
+            made[key] = _tuples(value)
+    return kind(**made)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON knows lists only; configurations hold tuples."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _with(config: Config, path: list[str], value: Any, setting: str) -> Config:

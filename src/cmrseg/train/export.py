@@ -1,7 +1,12 @@
-"""From run folders to a bundle: one ONNX file for the ensemble, one for the locator, weights, card, hashes."""
+"""From run folders to a bundle: one ONNX file for the ensemble, one for the locator, weights, card, hashes.
+
+The ONNX files hold graphs alone and read their weights, in half precision, out of weights.safetensors beside them:
+weights are stored once. Runtimes widen them and fold the normalisations into the convolutions when they load a file.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,11 +25,13 @@ from cmrseg.io.files import output_folder, sha256_of
 from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST, manifest_bytes
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import OnnxPredictor
+from cmrseg.train.data import Split
 from cmrseg.train.predict import TorchPredictor, load_run
 
 #: ONNX Runtime and torch must agree on random input to this absolute difference in probability.
 TOLERANCE = 1e-4
 OPSET = 18
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -72,27 +79,28 @@ def export_bundle(
     Args:
         target: folder to make; its name should be `info.name`.
         info: what stands in bundle.json.
-        segmenters: run folders of the ensemble's members, trained with one configuration and several seeds.
+        segmenters: run folders of the ensemble's members, which see the same input; seeds and splits may differ.
         locator: run folder of the locator.
         documents: text of ``CARD.md`` and ``LICENSE``.
         measured: results with the command that measured them.
         extra: further files by name, e.g. a quantised network.
 
     Raises:
-        BundleError: ONNX Runtime and torch disagree by more than `TOLERANCE`, or the members differ in input or split.
+        BundleError: ONNX Runtime and torch disagree by more than `TOLERANCE`, or the members differ in what they see.
     """
     members = [load_run(run) for run in segmenters]
     locator_config, locator_model = load_run(locator)
-    splits = {(run / "split.json").read_text() for run in (*segmenters, locator)}
-    if len({c.input for c, _ in members}) != 1 or len(splits) != 1:
-        raise BundleError("The runs differ in what they see or in their split.", "Train them with one configuration.")
+    splits = [Split.load(run / "split.json") for run in segmenters]
+    if len({(c.input, c.network) for c, _ in members}) != 1:
+        raise BundleError("The runs differ in what they see.", "Train them with one configuration.")
     models = {f"segmenter.{k}": _half(model) for k, (_, model) in enumerate(members)}
     models["locator"] = _half(locator_model)
     with output_folder(target) as folder:
-        _write_onnx(folder / "model.onnx", [models[f"segmenter.{k}"] for k in range(len(members))], members[0][0].input)
-        _write_onnx(folder / "locator.onnx", [models["locator"]], locator_config.input)
         tensors = {f"{m}.{k}": v.half() for m, model in models.items() for k, v in model.state_dict().items()}
-        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "weights.safetensors")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / WEIGHTS)
+        segmenter_names = [f"segmenter.{k}" for k in range(len(members))]
+        write_onnx(folder / "model.onnx", {n: models[n] for n in segmenter_names}, members[0][0].input)
+        write_onnx(folder / "locator.onnx", {"locator": models["locator"]}, locator_config.input)
         for name, text in documents.items():
             (folder / name).write_text(text)
         for name, content in (extra or {}).items():
@@ -106,19 +114,20 @@ def export_bundle(
             "networks": {
                 "segmenter": {
                     "input": asdict(members[0][0].input),
-                    "architecture": "unet",
+                    "architecture": members[0][0].network,
                     "model": asdict(members[0][0].model),
                     "members": len(members),
                 },
                 "locator": {
                     "input": asdict(locator_config.input),
-                    "architecture": "unet",
+                    "architecture": locator_config.network,
                     "model": asdict(locator_config.model),
                     "members": 1,
                 },
             },
             "prompts": [],
-            "split": json.loads(splits.pop()),
+            "split": asdict(_everyone(splits)),
+            "member_splits": [asdict(split) for split in splits],
             "training": [config.to_dict() for config, _ in members],
             "measured": dict(measured),
         }
@@ -134,29 +143,87 @@ def _half(model: nn.Module) -> nn.Module:
     return model
 
 
-def _write_onnx(path: Path, models: Sequence[nn.Module], spec: InputSpec) -> None:
-    ensemble = _Ensemble(models).eval()
+def _everyone(splits: Sequence[Split]) -> Split:
+    """Patients that trained any member, and those that trained none."""
+    trained = {i for split in splits for i in split.train}
+    known = trained | {i for split in splits for i in split.validation}
+    return Split(tuple(sorted(trained)), tuple(sorted(known - trained)))
+
+
+def write_onnx(path: Path, members: Mapping[str, nn.Module], spec: InputSpec) -> None:
+    """Write networks side by side as one graph, with their weights left in `WEIGHTS` beside it.
+
+    Args:
+        path: ONNX file to write; its folder holds `WEIGHTS` with the members' tensors under ``<name>.<tensor>``.
+        members: networks in evaluation mode by name, with weights already rounded to half precision.
+        spec: what they see.
+
+    Raises:
+        BundleError: ONNX Runtime and torch disagree by more than `TOLERANCE`.
+    """
     example = torch.randn(2, spec.context_slices, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     batch = torch.export.Dim("batch", min=1, max=4096)
     program = torch.onnx.export(
-        ensemble,
+        _foldable(_Ensemble([*members.values()])),
         (example,),
         dynamo=True,
         opset_version=OPSET,
         input_names=["slices"],
         output_names=["probabilities"],
         dynamic_shapes=({0: batch},),
+        optimize=False,
         verbose=False,
     )
     if program is None:
         raise BundleError("torch returned no ONNX program.", "Check the versions of torch and onnxscript.")
-    onnx.save(_without_traces(program.model_proto), path)
-    expected = TorchPredictor(list(models))(example.numpy())
+    names = {f"members.{k}.": f"{name}." for k, name in enumerate(members)}
+    onnx.save(_without_traces(_with_shared_weights(program.model_proto, path.parent / WEIGHTS, names)), path)
+    expected = TorchPredictor([*members.values()])(example.numpy())
     difference = float(np.abs(OnnxPredictor(path)(example.numpy()) - expected).max())
     if not difference <= TOLERANCE:
         raise BundleError(
             f"ONNX Runtime and torch differ by {difference:.2g} in {path.name}.", "Check the export before shipping it."
         )
+
+
+def _foldable(network: nn.Module) -> nn.Module:
+    """A copy whose convolutions all have a bias: runtimes fold a normalisation only into those."""
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            module.bias = nn.Parameter(torch.zeros(module.out_channels))
+    return network
+
+
+def _with_shared_weights(model: onnx.ModelProto, weights: Path, names: Mapping[str, str]) -> onnx.ModelProto:
+    """Replace every weight that `weights` holds by a reference into that file and a cast to single precision.
+
+    Args:
+        model: exported graph; changed in place.
+        weights: safetensors file, whose layout is a JSON header and raw little-endian tensors.
+        names: prefix in the graph to prefix in the file.
+    """
+    with weights.open("rb") as file:
+        start = 8 + (size := int.from_bytes(file.read(8), "little"))
+        header = json.loads(file.read(size))
+    casts = []
+    for tensor in list(model.graph.initializer):
+        prefix = next((p for p in names if tensor.name.startswith(p)), "")
+        stored = header.get(names.get(prefix, "") + tensor.name.removeprefix(prefix))
+        if stored is None or tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        first, last = stored["data_offsets"]
+        half = onnx.TensorProto(name=f"{tensor.name}.half", data_type=onnx.TensorProto.FLOAT16, dims=tensor.dims)
+        half.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", weights.name), ("offset", start + first), ("length", last - first)):
+            half.external_data.add(key=key, value=str(value))
+        casts.append(onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+        model.graph.initializer.remove(tensor)
+        model.graph.initializer.append(half)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

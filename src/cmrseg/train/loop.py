@@ -1,4 +1,8 @@
-"""The training loop: draw, augment, step, average, validate, checkpoint; a killed run goes on where it stopped."""
+"""The training loop: draw, augment, step, average, validate, checkpoint; a killed run goes on where it stopped.
+
+Started by ``torchrun`` it trains in several processes, each with its own share of every epoch's slices; only the first
+validates and writes.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +15,40 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cmrseg.losses.dice_ce import dice_ce_loss
+from cmrseg.losses.composite import CompositeLoss
+from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
-from cmrseg.models.unet import UNet
-from cmrseg.train import augment
+from cmrseg.models.outputs import EncoderDecoder, Outputs, outputs_of
+from cmrseg.train import augment, checkpoint
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import SliceBank
+from cmrseg.train.features import FeatureCache, encoder_signature
 from cmrseg.train.memory import keep_freed_memory
 from cmrseg.train.predict import load_run
+from cmrseg.train.scalars import ScalarLog
+from cmrseg.train.workers import Workers
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
-def learning_rate_at(step: int, total: int, config: TrainConfig) -> float:
-    """Linear warm-up, then a cosine to zero at the last step."""
-    optim = config.optim
-    if step < optim.warmup_steps:
-        return optim.learning_rate * (step + 1) / optim.warmup_steps
-    done = (step - optim.warmup_steps) / max(1, total - optim.warmup_steps)
-    return optim.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def share_of_peak(step: int, total: int, warmup_steps: int) -> float:
+    """Learning rate over its peak: linear warm-up, then a cosine to zero at the last step."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    done = (step - warmup_steps) / max(1, total - warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 class WeightAverage:
-    """Exponential running average of a network's weights and normalisation statistics."""
+    """Exponential running average of a network's trainable weights and normalisation statistics."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
+        self.frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
@@ -48,6 +56,8 @@ class WeightAverage:
         decay = min(self.decay, (1 + step) / (10 + step))
         current = model.state_dict()
         for name, value in self.model.state_dict().items():
+            if name in self.frozen:
+                continue
             if value.dtype.is_floating_point:
                 value.lerp_(current[name], 1 - decay)
             else:
@@ -70,100 +80,135 @@ def train(
         the averaged network, in evaluation mode.
     """
     torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(config.deterministic)
     keep_freed_memory()
+    workers = Workers.join()
     torch.manual_seed(config.seed)
-    model = to_channels_last(UNet(config.model))
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.optim.learning_rate, weight_decay=config.optim.weight_decay
-    )
+    model = to_channels_last(registry.build(config.network, config.model))
+    optimiser = torch.optim.AdamW(parameter_groups(model, config), weight_decay=config.optim.weight_decay)
     average = WeightAverage(model, config.optim.average_decay)
-    first = _resume(run, model, average, optimiser)
-    if first == 0 and config.start_from:
-        model.load_state_dict(load_run(Path(config.start_from))[1].state_dict())
-        average.model.load_state_dict(model.state_dict())
-    steps = len(bank) // config.optim.batch_size
+    first = checkpoint.resume(run, model, average.model, optimiser)
+    if first == 0:
+        _begin_with_known_weights(config, model, average)
+    loop = _Loop(config, bank, model, average, optimiser, workers, run)
+    scalars = ScalarLog(run / "tensorboard" if config.tensorboard and workers.first else None)
     for epoch in range(first, config.optim.epochs):
         began = time.monotonic()
-        loss = _one_epoch(config, bank, model, average, optimiser, epoch, steps)
-        line: dict[str, float] = {"epoch": epoch + 1, "loss": loss, "seconds": time.monotonic() - began}
-        if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.optim.epochs:
-            line |= validate(average.model)
-        _checkpoint(run, model, average, optimiser, epoch + 1)
-        with (run / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
-        report(" ".join(f"{k} {v:.4g}" for k, v in line.items()))
+        losses = loop.epoch(epoch)
+        line: dict[str, float] = {"epoch": epoch + 1, **losses, "seconds": time.monotonic() - began}
+        if workers.first:
+            if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.optim.epochs:
+                line |= validate(average.model)
+            checkpoint.save(run, model, average.model, optimiser, epoch + 1)
+            with (run / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            scalars.add(line, epoch + 1)
+            report(" ".join(f"{k} {v:.4g}" for k, v in line.items()))
+        workers.wait()
     return average.model
 
 
-def _one_epoch(
-    config: TrainConfig,
-    bank: SliceBank,
-    model: nn.Module,
-    average: WeightAverage,
-    optimiser: torch.optim.Optimizer,
-    epoch: int,
-    steps: int,
-) -> float:
-    # Order and augmentation depend on seed and epoch alone, so that a resumed run repeats what it would have done.
-    order = np.random.default_rng([config.seed, epoch]).permutation(len(bank))
-    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
-    model.train()
-    total = 0.0
-    ratio = config.input.size / config.data.cache_size
-    for k in range(steps):
-        batch = config.optim.batch_size
-        images_BSLL, labels_BLL = bank.batch(order[k * batch : (k + 1) * batch])
-        numbers = augment.draw(config.augment, batch, images_BSLL.shape[1], ratio, generator)
-        images, labels = augment.apply(numbers, images_BSLL, labels_BLL, config.input.size)
-        inputs = torch.from_numpy(config.input.normalise(images.numpy())).contiguous(memory_format=torch.channels_last)
-        step = epoch * steps + k
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, config.optim.epochs * steps, config)
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.optim.precision == "bf16"):
-            logits = model(inputs)
-        loss = dice_ce_loss(logits.float(), labels, config.optim.dice_weight)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), config.optim.gradient_clip)
-        optimiser.step()
-        average.update(model, step)
-        total += loss.item()
-    return total / max(1, steps)
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
+    """Trainable weights with their peak learning rates: the encoder's own, where the configuration gives it one."""
+    optim = config.optim
+    separate = optim.encoder_learning_rate > 0 and isinstance(model, EncoderDecoder)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, value in model.named_parameters():
+        rate = optim.encoder_learning_rate if separate and name.startswith("encoder.") else optim.learning_rate
+        if value.requires_grad:
+            groups.setdefault(rate, []).append(value)
+    return [{"params": values, "lr": rate, "peak": rate} for rate, values in groups.items()]
 
 
-def _checkpoint(
-    run: Path, model: nn.Module, average: WeightAverage, optimiser: torch.optim.Optimizer, epoch: int
-) -> None:
-    tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.model.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    partial = run / "checkpoint.partial"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"epoch": str(epoch)})
-    partial.replace(run / "checkpoint.safetensors")
+def _begin_with_known_weights(config: TrainConfig, model: nn.Module, average: WeightAverage) -> None:
+    """Weights of an earlier run or of a pre-trained encoder, where the configuration names them."""
+    encoder_weights = getattr(config.model, "encoder_weights", "")
+    if encoder_weights and isinstance(model, EncoderDecoder):
+        model.load_encoder(Path(encoder_weights))
+    if config.start_from:
+        model.load_state_dict(load_run(Path(config.start_from))[1].state_dict())
+    average.model.load_state_dict(model.state_dict())
 
 
-def _resume(run: Path, model: nn.Module, average: WeightAverage, optimiser: torch.optim.Optimizer) -> int:
-    """Load the last checkpoint into the three; returns the number of epochs already done."""
-    path = run / "checkpoint.safetensors"
-    if not path.exists():
-        return 0
-    tensors = load_file(path)
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    average.model.load_state_dict(
-        {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
-    )
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return _epoch_of(path)
+class _Loop:
+    """What stays the same from epoch to epoch."""
 
+    def __init__(
+        self,
+        config: TrainConfig,
+        bank: SliceBank,
+        model: nn.Module,
+        average: WeightAverage,
+        optimiser: torch.optim.Optimizer,
+        workers: Workers,
+        run: Path,
+    ) -> None:
+        self.config, self.bank, self.model, self.average = config, bank, model, average
+        self.optimiser, self.workers = optimiser, workers
+        self.criterion = CompositeLoss(config.loss)
+        self.steps = len(bank) // (config.optim.batch_size * workers.count)
+        self.cache: FeatureCache | None = None
+        if config.data.augmented_variants and isinstance(model, EncoderDecoder) and model.encoder_frozen:
+            self.cache = FeatureCache(run / "features", encoder_signature(model.encoder, config.model))
+        self.parallel = model if self.cache is not None else workers.wrap(model)
 
-def _epoch_of(path: Path) -> int:
-    from safetensors import safe_open
+    def epoch(self, epoch: int) -> dict[str, float]:
+        """Train on every slice once; returns the mean of the loss and of its terms."""
+        config, batch = self.config, self.config.optim.batch_size
+        # Order and augmentation depend on seed and epoch alone, so that a resumed run repeats what it would have done.
+        order = np.random.default_rng([config.seed, epoch]).permutation(len(self.bank))[self.workers.share]
+        generator = torch.Generator().manual_seed(
+            config.seed * 100_003 + epoch * self.workers.count + self.workers.rank
+        )
+        self.model.train()
+        totals: dict[str, float] = {}
+        for k in range(self.steps):
+            step = epoch * self.steps + k
+            self._set_learning_rates(step)
+            inputs, labels = self._batch(order[k * batch : (k + 1) * batch], epoch, generator)
+            terms = self.criterion(self._outputs(inputs), labels)
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(terms["total"])
+            self.workers.average_gradients(self.model, wrapped=self.cache is None)
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.gradient_clip)
+            self.optimiser.step()
+            self.average.update(self.model, step)
+            for name, value in terms.items():
+                totals[name] = totals.get(name, 0.0) + value.item() / self.steps
+        total = totals.pop("total", 0.0)
+        return {"loss": total, **{f"loss_{name}": value for name, value in totals.items()}}
 
-    with safe_open(path, "pt") as file:
-        return int(file.metadata()["epoch"])
+    def _set_learning_rates(self, step: int) -> None:
+        optim = self.config.optim
+        share = share_of_peak(step, optim.epochs * self.steps, optim.warmup_steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * share
+
+    def _batch(self, chosen: NDArray[np.int64], epoch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Augmented, normalised slices [B, S, H, W] and their labels [B, H, W]."""
+        config = self.config
+        ratio = config.input.size / config.data.cache_size
+        variants = config.data.augmented_variants
+        if variants:
+            seeds = [config.seed * 100_003 + (int(i) * variants + epoch % variants) for i in chosen]
+            parts = [
+                self._augmented(np.array([i]), torch.Generator().manual_seed(s), ratio)
+                for i, s in zip(chosen, seeds, strict=True)
+            ]
+            images, labels = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+        else:
+            images, labels = self._augmented(chosen, generator, ratio)
+        inputs = torch.from_numpy(config.input.normalise(images.numpy()))
+        return inputs.contiguous(memory_format=torch.channels_last), labels
+
+    def _augmented(self, chosen: NDArray[np.int64], generator: torch.Generator, ratio: float) -> tuple[Tensor, Tensor]:
+        images_BSLL, labels_BLL = self.bank.batch(chosen)
+        numbers = augment.draw(self.config.augment, len(chosen), images_BSLL.shape[1], ratio, generator)
+        return augment.apply(numbers, images_BSLL, labels_BLL, self.config.input.size)
+
+    def _outputs(self, inputs_BSHW: Tensor) -> Outputs:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
+            if self.cache is not None and isinstance(self.model, EncoderDecoder):
+                features = self.cache.features(inputs_BSHW, self.model.encode)
+                return outputs_of(self.model.decode(features, (inputs_BSHW.shape[-2], inputs_BSHW.shape[-1])))
+            return outputs_of(self.parallel(inputs_BSHW))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
-from cmrseg.models.unet import UNet
 from cmrseg.segment.engine import Stage
 from cmrseg.train.config import TrainConfig
 
@@ -31,10 +31,10 @@ class TorchPredictor:
         return result
 
 
-def load_run(run: Path) -> tuple[TrainConfig, UNet]:
+def load_run(run: Path) -> tuple[TrainConfig, nn.Module]:
     """Configuration and averaged network of a run folder, in evaluation mode."""
     config = TrainConfig.load(run / "config.json")
-    model = UNet(config.model)
+    model = registry.build(config.network, config.model)
     tensors = load_file(run / "checkpoint.safetensors")
     model.load_state_dict({k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")})
     return config, to_channels_last(model.eval())

@@ -1,4 +1,4 @@
-"""A bundle fit to ship: exported, measured on the held-out patients through ONNX Runtime, with card and licence."""
+"""A bundle fit to ship: exported, measured through ONNX Runtime on patients that its members never saw, with card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.evaluate.cine import PHASES, STRUCTURES, CineScore, score, summarise, write_scores
+from cmrseg.evaluate.cine import PHASES, STRUCTURES, CineScore, score_case, summarise, write_scores
 from cmrseg.geometry import Window
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.segment import bundle
@@ -56,6 +56,9 @@ def release_cine(
 ) -> None:
     """Export a cine bundle, measure it on the patients that its training held out, and write its card.
 
+    Every patient is segmented by those members that it did not train: all of them where the runs share one split, one
+    of them where the runs are the folds of a cross-validation.
+
     Args:
         target: folder of the bundle; its name is the bundle's name.
         segmenters: run folders of the ensemble.
@@ -68,16 +71,17 @@ def release_cine(
         BundleError: runs that do not belong together, or an export that differs from torch.
     """
     config = TrainConfig.load(segmenters[0] / "config.json")
-    split = Split.load(segmenters[0] / "split.json")
+    splits = [Split.load(run / "split.json") for run in segmenters]
     cases = {case.case_id: case for case in find_cases(data, config.data)}
-    held_out = [cases[i] for i in split.validation]
+    held_out = [cases[i] for i in sorted({i for split in splits for i in split.validation})]
+    trained = sorted({i for split in splits for i in split.train})
     info = BundleInfo(
         name=target.name,
         version=version,
         kind="cine",
         label_scheme="cine",
         licence_id="CC-BY-NC-SA-4.0",
-        data={**ACDC, "patients_trained_on": len(split.train), "patients_held_out": len(split.validation)},
+        data={**ACDC, "patients_trained_on": len(trained), "patients_measured_on": len(held_out)},
     )
 
     def load(case: Case) -> tuple[Study, Truth]:
@@ -86,22 +90,31 @@ def release_cine(
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / target.name
         export_bundle(draft, info, segmenters, locator, {"CARD.md": "draft\n", "LICENSE": LICENCE_TEXT}, {})
-        pipeline = bundle.load(draft).pipeline()
-        scores = score(held_out, load, pipeline)
+        loaded = bundle.load(draft)
+        pipeline = loaded.pipeline()
+
+        def scores_of(pipeline: Pipeline) -> list[CineScore]:
+            return [
+                score_case(case, load, pipeline.of_members(loaded.members_that_never_saw(case.case_id)))
+                for case in held_out
+            ]
+
+        scores = scores_of(pipeline)
         fp32 = summarise(scores)
         report(f"fp32: {fp32}")
-        chosen = np.random.default_rng(0).choice(split.train, CALIBRATION_CASES, replace=False)
+        chosen = np.random.default_rng(0).choice(splits[0].train, CALIBRATION_CASES, replace=False)
         windows = np.concatenate([_windows(pipeline, *load_case(cases[str(i)], config.data)) for i in chosen])
         quantised = Path(scratch) / "model_int8.onnx"
         quantise(draft / "model.onnx", quantised, windows)
         stage = Stage(pipeline.segmenter.spec, predictor(quantised))
-        int8 = summarise(score(held_out, load, replace(pipeline, segmenter=stage)))
+        int8 = summarise(scores_of(replace(pipeline, segmenter=stage)))
         report(f"int8: {int8}")
         extra = {}
         if fp32["dice_mean"] - int8["dice_mean"] <= INT8_TOLERANCE:
             extra = {"model_int8.onnx": quantised.read_bytes()}
         measured = {"held_out": fp32, "held_out_int8": int8, "command": "cmrseg models export"}
-        documents = {"CARD.md": card(info, scores, fp32, int8, len(segmenters)), "LICENSE": LICENCE_TEXT}
+        text = card(info, scores, fp32, int8, splits, Split.load(locator / "split.json"))
+        documents = {"CARD.md": text, "LICENSE": LICENCE_TEXT}
         export_bundle(target, info, segmenters, locator, documents, measured, extra)
     write_scores(scores, target.parent / f"{target.name}-held-out.csv")
 
@@ -120,7 +133,8 @@ def card(
     scores: Sequence[CineScore],
     summary: Mapping[str, float],
     int8: Mapping[str, float],
-    members: int,
+    splits: Sequence[Split],
+    locator: Split,
 ) -> str:
     """The bundle's model card as Markdown: what it is, what it was trained on, how well it did, what it is not for."""
     names = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myocardium": "LV myocardium"}
@@ -136,6 +150,7 @@ def card(
         f"{g} {np.mean([np.mean(list(s.dice.values())) for s in scores if s.group == g]):.3f}" for g in groups
     )
     table = "\n".join(rows)
+    members = len(splits)
     networks = f"An ensemble of {members} plain 2-D U-Nets that see" if members > 1 else "One plain 2-D U-Net that sees"
     return f"""\
 # Bundle `{info.name}` {info.version}
@@ -152,14 +167,14 @@ to the cavity. Intensities are clipped to the 0.5 and 99.5 percentile of each sl
 ## What it was trained on
 
 {info.data["name"]}: {info.data["citation"]}.
-{info.data["patients_trained_on"]} patients trained, {len(scores)} were held out (three of each of the five
-diagnostic groups; their ids stand in `bundle.json` under `split`). One centre, two scanners (Siemens 1.5 T and 3 T).
-The held-out patients were looked at while the length of training and the members of the ensemble were decided, so
-they are validation patients rather than a test set: expect a little less on others.
+{_who_trained(splits, locator)} One centre, two scanners (Siemens 1.5 T and 3 T). The ids stand in `bundle.json`
+under `member_splits`. The held-out patients were looked at while the recipe was decided, so they are validation
+patients rather than a test set: expect a little less on others.
 
 ## How well it does
 
-On the {len(scores)} held-out patients, 3-D Dice on the native grid, heart found automatically, mean ± SD over patients:
+On {len(scores)} patients, each segmented by {_by_whom(splits)}, 3-D Dice on the native grid,
+heart found automatically, mean ± SD over patients:
 
 | structure | end-diastole | end-systole |
 |---|---|---|
@@ -173,8 +188,8 @@ LVEF: mean absolute error {summary["lv_ef_mae_points"]:.2f} points, bias {summar
 EF is compared at the frames that the experts labelled. The quantised network reaches a mean Dice of \
 {int8["dice_mean"]:.4f} and an LVEF error of {int8["lv_ef_mae_points"]:.2f} points.
 
-Measured by `cmrseg models export`, which ran this bundle's ONNX files on these patients. {len(scores)} patients
-of one centre say little about other scanners: expect less there, and look at every report.
+Measured by `cmrseg models export`, which ran this bundle's ONNX files on these patients. Patients of one centre say
+little about other scanners: expect less there, and look at every report.
 
 ## Not for
 
@@ -184,3 +199,22 @@ Long-axis views, LGE, real-time or non-SSFP cines, congenital hearts, children: 
 
 CC BY-NC-SA 4.0 (see `LICENSE`): non-commercial, with attribution, share alike.
 """
+
+
+def _who_trained(splits: Sequence[Split], locator: Split) -> str:
+    """Which patients trained the networks, as sentences."""
+    everyone = len(set(splits[0].train) | set(splits[0].validation))
+    if len(set(splits)) == 1:
+        return f"{len(splits[0].train)} patients trained, {len(splits[0].validation)} were held out."
+    sizes = " or ".join(str(n) for n in sorted({len(split.validation) for split in splits}))
+    return (
+        f"The members are the folds of a cross-validation: each trained\nwithout {sizes} of the {everyone} patients. "
+        f"The network that finds the heart trained on {len(locator.train)} of them."
+    )
+
+
+def _by_whom(splits: Sequence[Split]) -> str:
+    """Which members segment a patient when the bundle is measured."""
+    if len(set(splits)) == 1:
+        return "the ensemble"
+    return "the one member that never saw it (as a whole the ensemble has seen them all)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from cmrseg.train.predict import TorchPredictor, stage_of
 
 def run_training(
     config: TrainConfig, data: Path, run: Path, locator: Path | None, report: Callable[[str], None]
-) -> None:
+) -> dict[str, float]:
     """Train the network of a configuration and leave a run folder that can be exported.
 
     Args:
@@ -33,6 +34,9 @@ def run_training(
         locator: run folder of a trained locator, to validate a segmenter with the heart found automatically; None for
             the locator's own training.
         report: takes one line of progress.
+
+    Returns:
+        the last validation: ``dice_mean`` and the rest for a segmenter, ``centre_error_mm`` for a locator.
 
     Raises:
         UsageError: no data, a group too small to split, or a run folder of another configuration.
@@ -52,6 +56,8 @@ def run_training(
         else partial(_validate_segmenter, config, held_out, _required(locator), run)
     )
     train(config, bank, run, check, report)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return {k: v for k, v in lines[-1].items() if not k.startswith(("epoch", "loss", "seconds"))}
 
 
 def _required(locator: Path | None) -> Path:

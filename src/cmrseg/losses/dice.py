@@ -1,10 +1,9 @@
-"""Soft Dice plus cross-entropy, the loss nnU-Net made the common ground of the field (Isensee et al., 2021)."""
+"""Soft Dice loss over a batch (Milletari et al., 3DV 2016; background ignored, as in eq. 16 of CardioSAM)."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 SMOOTH = 1e-5
 
@@ -27,10 +26,5 @@ def soft_dice_loss(probabilities_BKHW: Tensor, target_BHW: Tensor) -> Tensor:
     dice_K = (2 * overlap_K + SMOOTH) / (sizes_K + SMOOTH)
     present_K = truth_BKHW.sum((0, 2, 3)) > 0
     if not bool(present_K.any()):
-        return torch.zeros((), dtype=probabilities_BKHW.dtype)
+        return probabilities_BKHW.sum() * 0.0
     return 1 - dice_K[present_K].mean()
-
-
-def dice_ce_loss(logits_BKHW: Tensor, target_BHW: Tensor, dice_weight: float = 1.0) -> Tensor:
-    """Cross-entropy plus `dice_weight` times the soft Dice loss; a scalar."""
-    return cross_entropy(logits_BKHW, target_BHW) + dice_weight * soft_dice_loss(logits_BKHW.softmax(1), target_BHW)
