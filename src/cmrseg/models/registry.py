@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cmrseg.errors import UsageError
+from cmrseg.models.sam.config import IMAGE_ENCODERS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +46,23 @@ _UNET = ModelEntry(
     source="Ronneberger et al., MICCAI 2015",
     tiny={"widths": (4, 8, 8)},
 )
-ENTRIES: tuple[ModelEntry, ...] = (_UNET,)
+_CARDIOSAM = ModelEntry(
+    name="cardiosam",
+    network="cmrseg.models.cardiosam.model:CardioSAM",
+    config="cmrseg.models.cardiosam.config:CardioSAMConfig",
+    summary="Frozen SAM encoder, attention per structure, multi-scale decoder, boundary refinement",
+    source="CardioSAM, arXiv 2604.03313",
+    tiny={
+        "encoder": IMAGE_ENCODERS["tiny"],
+        "structure_heads": 2,
+        "structure_head_dim": 8,
+        "global_heads": 2,
+        "fusion_width": 16,
+        "width": 32,
+        "context_channels": 4,
+    },
+)
+ENTRIES: tuple[ModelEntry, ...] = (_UNET, _CARDIOSAM)
 
 
 def names() -> tuple[str, ...]:
