@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cmrseg.errors import UsageError
 from cmrseg.models.cardiosam.config import ABLATION, PRESETS, CardioSAMConfig, CardioSAMTemporalConfig, ablation
 from cmrseg.models.cardiosam.model import CardioSAM
 from cmrseg.models.sam.config import IMAGE_ENCODERS
+from cmrseg.train.config import from_dict
 
 
 def _weights(config: CardioSAMConfig, *, trainable: bool) -> int:
@@ -40,6 +42,19 @@ def test_full_size_is_within_a_percent_of_the_paper() -> None:
     assert _weights(native, trainable=False) == pytest.approx(98.2e6, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("config", "trainable", "whole"),
+    [
+        (PRESETS["full"], 8.28, 94.90),
+        (dataclasses.replace(PRESETS["full"], width=256), 4.33, 90.96),
+        (PRESETS["cpu"], 0.88, 3.83),
+    ],
+)
+def test_sizes_are_those_of_the_explanation(config: CardioSAMConfig, trainable: float, whole: float) -> None:
+    assert round(_weights(config, trainable=True) / 1e6, 2) == trainable
+    assert round(_weights(config, trainable=False) / 1e6, 2) == whole
+
+
 def test_cpu_preset_ends_at_the_images_own_size() -> None:
     config = PRESETS["cpu"]
     assert config.encoder.patch_size == 2**config.stages
@@ -63,6 +78,12 @@ def test_every_row_of_the_ablation_adds_weights_to_the_row_before() -> None:
     assert basic < multi_scale < attention < refined
     assert without < refined
     assert rows["+ boundary refinement"] == TINY
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_configurations_come_back_from_json(name: str) -> None:
+    text = json.dumps(dataclasses.asdict(PRESETS[name]))
+    assert from_dict(CardioSAMConfig, json.loads(text)) == PRESETS[name]
 
 
 @pytest.mark.parametrize(
