@@ -24,7 +24,7 @@ from cmrseg.train.data import Split, build_bank, find_cases, make_split
 from cmrseg.train.export import BundleInfo, export_bundle
 from cmrseg.train.loop import share_of_peak, train
 from cmrseg.train.predict import load_run, stage_of
-from cmrseg.train.run import run_training
+from cmrseg.train.run import run_training, score_run
 
 SMALL = TrainConfig(
     threads=1,
@@ -179,9 +179,11 @@ def test_a_folder_of_another_run_is_not_overwritten(runs: Path, patients: Path) 
         run_training(replace(SMALL, seed=9), patients, runs / "cine-0", runs / "locator", lambda _: None)
 
 
-def test_a_segmenter_needs_a_locator(patients: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="automatically"):
-        run_training(SMALL, patients, tmp_path / "run", None, lambda _: None)
+def test_without_a_locator_the_one_that_ships_is_used(runs: Path, patients: Path) -> None:
+    scores, summary = score_run(SMALL, patients, runs / "cine-0")
+    assert [s.case_id for s in scores] == list(Split.load(runs / "cine-0" / "split.json").validation)
+    assert summary["n"] == len(scores)
+    assert not any(s.refused for s in scores)
 
 
 def test_exported_ensemble_computes_what_torch_does(runs: Path, tmp_path: Path) -> None:

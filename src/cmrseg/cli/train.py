@@ -14,7 +14,10 @@ def train_command(
     preset: Annotated[str, typer.Argument(help="What to train: cine-locator or cine.")],
     data: Annotated[Path, typer.Argument(help="Folder of the labelled patients.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; resumed if it exists.")],
-    locator: Annotated[Path | None, typer.Option(help="Run folder of the locator, to validate a segmenter.")] = None,
+    locator: Annotated[
+        Path | None,
+        typer.Option(help="Run folder of a locator to validate a segmenter with; the one that ships by default."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training slices.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, sampling and augmentation.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,

@@ -62,7 +62,33 @@ _CARDIOSAM = ModelEntry(
         "context_channels": 4,
     },
 )
-ENTRIES: tuple[ModelEntry, ...] = (_UNET, _CARDIOSAM)
+_DEEPLAB = ModelEntry(
+    name="deeplabv3plus",
+    network="cmrseg.models.deeplab:DeepLabV3Plus",
+    config="cmrseg.models.deeplab:DeepLabConfig",
+    summary="Dilated ResNet-101, pyramid of dilated convolutions, decoder with one skip; 59 M weights",
+    source="Chen et al., ECCV 2018",
+    tiny={"depth": 18, "width": 8, "channels": 16, "skip_channels": 8},
+)
+_TRANSUNET = ModelEntry(
+    name="transunet",
+    network="cmrseg.models.transunet:TransUNet",
+    config="cmrseg.models.transunet:TransUNetConfig",
+    summary="Residual network and vision transformer, decoder with skips; 105 M weights",
+    source="Chen et al., arXiv 2102.04306",
+    tiny={
+        "image_size": 64,
+        "stem_width": 8,
+        "blocks": (1, 1, 1),
+        "norm_groups": 4,
+        "embed_dim": 32,
+        "depth": 2,
+        "num_heads": 2,
+        "bridge_channels": 16,
+        "decoder_channels": (16, 8, 8, 4),
+    },
+)
+ENTRIES: tuple[ModelEntry, ...] = (_UNET, _CARDIOSAM, _DEEPLAB, _TRANSUNET)
 
 
 def names() -> tuple[str, ...]:

@@ -133,6 +133,8 @@ class TrainConfig:
     """Write TensorBoard events into the run's folder."""
     start_from: str = ""
     """Run folder whose averaged weights training starts from; empty for random weights."""
+    encoder_weights: str = ""
+    """SAM checkpoint or bundle of `cmrseg pretrain` that the encoder begins with; empty for random weights."""
     input: InputSpec = field(default_factory=InputSpec)
     """What the network sees."""
     network: str = "unet"

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cmrseg.errors import UsageError
 from cmrseg.losses.composite import CompositeLoss
 from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
@@ -122,12 +124,35 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, ob
 
 def _begin_with_known_weights(config: TrainConfig, model: nn.Module, average: WeightAverage) -> None:
     """Weights of an earlier run or of a pre-trained encoder, where the configuration names them."""
-    encoder_weights = getattr(config.model, "encoder_weights", "")
-    if encoder_weights and isinstance(model, EncoderDecoder):
-        model.load_encoder(Path(encoder_weights))
+    if config.encoder_weights:
+        if not isinstance(model, EncoderDecoder):
+            raise UsageError(f"The network {config.network!r} has no encoder to load.", "Leave encoder_weights empty.")
+        model.load_encoder(Path(config.encoder_weights))
     if config.start_from:
         model.load_state_dict(load_run(Path(config.start_from))[1].state_dict())
     average.model.load_state_dict(model.state_dict())
+
+
+def seconds_per_epoch(config: TrainConfig, bank: SliceBank, steps: int = 6) -> float:
+    """Time of one epoch on this machine, from a few steps of a network that is thrown away.
+
+    Args:
+        config: the run.
+        bank: its training slices.
+        steps: steps that are timed, after two that warm up.
+    """
+    torch.set_num_threads(config.threads)
+    keep_freed_memory()
+    model = to_channels_last(registry.build(config.network, config.model))
+    optimiser = torch.optim.AdamW(parameter_groups(model, config))
+    uncached = replace(config, data=replace(config.data, augmented_variants=0))
+    loop = _Loop(uncached, bank, model, WeightAverage(model, 0.0), optimiser, Workers(), Path())
+    whole, loop.steps = loop.steps, 2
+    loop.epoch(0)
+    loop.steps = min(steps, whole)
+    began = time.monotonic()
+    loop.epoch(1)
+    return (time.monotonic() - began) / max(1, loop.steps) * whole
 
 
 class _Loop:

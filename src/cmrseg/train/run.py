@@ -12,14 +12,15 @@ from scipy import ndimage
 from torch import nn
 
 from cmrseg.errors import InputRefused, UsageError
-from cmrseg.evaluate.cine import score, summarise, write_scores
+from cmrseg.evaluate.cine import CineScore, score, summarise, write_scores
 from cmrseg.io.datasets.layout import Case
 from cmrseg.labels import CINE
+from cmrseg.segment import bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
 from cmrseg.train.config import TrainConfig
-from cmrseg.train.data import build_bank, find_cases, load_case, make_split
+from cmrseg.train.data import Split, build_bank, find_cases, load_case, make_split
 from cmrseg.train.loop import train
-from cmrseg.train.predict import TorchPredictor, stage_of
+from cmrseg.train.predict import TorchPredictor, load_run, stage_of
 
 
 def run_training(
@@ -32,7 +33,7 @@ def run_training(
         data: root of the data set.
         run: folder for config.json, split.json, checkpoint.safetensors, log.jsonl and validation.csv; resumed if there.
         locator: run folder of a trained locator, to validate a segmenter with the heart found automatically; None for
-            the locator's own training.
+            the locator of the cine bundle that ships.
         report: takes one line of progress.
 
     Returns:
@@ -53,17 +54,11 @@ def run_training(
     check = (
         partial(_validate_locator, config, held_out)
         if config.data.centre == "image"
-        else partial(_validate_segmenter, config, held_out, _required(locator), run)
+        else partial(_validate_segmenter, config, held_out, locator, run)
     )
     train(config, bank, run, check, report)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return {k: v for k, v in lines[-1].items() if not k.startswith(("epoch", "loss", "seconds"))}
-
-
-def _required(locator: Path | None) -> Path:
-    if locator is None:
-        raise UsageError("A segmenter is validated with the heart found automatically.", "Give --locator RUN.")
-    return locator
 
 
 def _same_configuration(config: TrainConfig, run: Path) -> None:
@@ -94,14 +89,38 @@ def _validate_locator(config: TrainConfig, cases: list[Case], model: nn.Module) 
 
 
 def _validate_segmenter(
-    config: TrainConfig, cases: list[Case], locator: Path, run: Path, model: nn.Module
+    config: TrainConfig, cases: list[Case], locator: Path | None, run: Path, model: nn.Module
 ) -> dict[str, float]:
-    pipeline = Pipeline(
-        locator=stage_of([locator]),
+    scores = score(cases, lambda case: load_case(case, config.data), _pipeline(config, model, locator))
+    write_scores(scores, run / "validation.csv")
+    return summarise(scores)
+
+
+def _pipeline(config: TrainConfig, model: nn.Module, locator: Path | None) -> Pipeline:
+    """A network behind a locator: a trained run's, or the one of the cine bundle that ships."""
+    return Pipeline(
+        locator=bundle.load("cine").pipeline().locator if locator is None else stage_of([locator]),
         segmenter=Stage(config.input, TorchPredictor([model])),
         scheme=CINE,
         method=config.name,
     )
-    scores = score(cases, lambda case: load_case(case, config.data), pipeline)
-    write_scores(scores, run / "validation.csv")
-    return summarise(scores)
+
+
+def score_run(
+    config: TrainConfig, data: Path, run: Path, locator: Path | None = None
+) -> tuple[list[CineScore], dict[str, float]]:
+    """Measure a finished run on the patients that it held out.
+
+    Args:
+        config: of the run.
+        data: root of the data set.
+        run: its folder.
+        locator: see `run_training`.
+
+    Returns:
+        one score per patient, and their summary.
+    """
+    held_out = set(Split.load(run / "split.json").validation)
+    cases = [case for case in find_cases(data, config.data) if case.case_id in held_out]
+    scores = score(cases, lambda case: load_case(case, config.data), _pipeline(config, load_run(run)[1], locator))
+    return scores, summarise(scores)

@@ -85,12 +85,24 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     if is_encoder_bundle(path):
         return {IMAGE_ENCODER + k: v for k, v in read_encoder_bundle(path).weights().items()}
+    return _official(read_tensors(path), _file_of(path))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint by the names they have in the file, float32.
+
+    Args:
+        path: ``.safetensors``, or a state dict that torch saved; or the folder of either.
+
+    Raises:
+        BundleError: nothing there, a damaged file, code in a pickle, or weights that are not finite.
+    """
     file = _file_of(path)
     state = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
     broken = [k for k, v in state.items() if not bool(torch.isfinite(v).all())]
     if broken:
         raise BundleError(f"In {file.name} these weights are not finite: {_some(broken)}.", "Take another checkpoint.")
-    return _official(state, file)
+    return state
 
 
 def load_image_encoder(encoder: ImageEncoderViT, path: Path) -> None:

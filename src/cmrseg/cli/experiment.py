@@ -1,0 +1,42 @@
+"""`cmrseg experiment`: one table of a paper, re-run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmrseg.cli.common import errors_become_exit_codes
+
+
+def experiment_command(
+    name: Annotated[str, typer.Argument(help="Which; `list` names them all.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the experiment; one that was cut off goes on.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the ACDC training patients; phantoms without it, at the tiny scale.")
+    ] = None,
+    scale: Annotated[str, typer.Option(help="tiny: minutes, a test; cpu: two cores; full: GPUs.")] = "tiny",
+    minutes: Annotated[float | None, typer.Option(help="Training time of each row; the scale's by default.")] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="SAM checkpoint, or bundle of cmrseg pretrain, for the SAM encoders.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of every training.")] = 0,
+) -> None:
+    """Re-run a table of a paper: what the paper says beside what is measured."""
+    from cmrseg.errors import UsageError
+    from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment
+
+    with errors_become_exit_codes():
+        if name == "list":
+            for key, experiment in EXPERIMENTS.items():
+                typer.echo(f"{key}  {experiment.title}")
+            return
+        if output is None:
+            raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
+        options = ExperimentOptions(scale, minutes, "" if encoder is None else str(encoder), threads, seed)
+        run_experiment(name, data, output, options, lambda line: typer.echo(line))
+        typer.echo((output / "table.md").read_text())
