@@ -72,13 +72,15 @@ CINE = LabelScheme("cine", {"background": 0, "rv_cavity": 1, "lv_myocardium": 2,
 MNMS = LabelScheme("mnms", {"background": 0, "lv_cavity": 1, "lv_myocardium": 2, "rv_cavity": 3})
 #: LGE, as EMIDEC writes it; also what cmrseg writes for every LGE segmentation.
 LGE = LabelScheme("lge", {"background": 0, "lv_cavity": 1, "lv_myocardium": 2, "scar": 3, "no_reflow": 4})
+#: LGE in memory: EMIDEC's numbers and the right ventricle, which orients the AHA segments and is not written to files.
+LGE_RV = LabelScheme("lge_rv", {**LGE.numbers, "rv_cavity": 5})
 #: MyoPS 2020 ground truth.
 MYOPS = LabelScheme(
     "myops",
     {"background": 0, "lv_myocardium": 200, "lv_cavity": 500, "rv_cavity": 600, "oedema": 1220, "scar": 2221},
 )
 
-SCHEMES: Mapping[str, LabelScheme] = MappingProxyType({s.name: s for s in (CINE, MNMS, LGE, MYOPS)})
+SCHEMES: Mapping[str, LabelScheme] = MappingProxyType({s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS)})
 
 
 def convert(
