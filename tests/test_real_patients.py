@@ -53,9 +53,9 @@ def test_left_ventricle_of_another_scanner_against_expert_contours(
 
 def test_held_out_patients_score_as_the_card_says(data_dir: Path) -> None:
     bundle = bundles.load("cine")
-    ids = bundle.manifest["split"]["validation"][::5]
-    cases = [c for c in acdc.cases(data_dir / "acdc" / "training") if c.case_id in ids]
-    scores = score(cases, lambda case: (acdc.read(case.path), acdc.truth(case.path)), bundle.pipeline())
+    unseen = [c for c in acdc.cases(data_dir / "acdc" / "training") if bundle.members_that_never_saw(c.case_id) == (0,)]
+    pipeline = bundle.pipeline().of_members((0,))
+    scores = score(unseen[::10], lambda case: (acdc.read(case.path), acdc.truth(case.path)), pipeline)
     means = [np.mean(list(s.dice.values())) for s in scores]
     assert len(means) == 3
     assert not any(s.refused for s in scores)

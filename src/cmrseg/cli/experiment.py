@@ -19,7 +19,7 @@ def experiment_command(
         Path | None, typer.Option(help="Folder of the ACDC training patients; phantoms without it, at the tiny scale.")
     ] = None,
     scale: Annotated[str, typer.Option(help="tiny: minutes, a test; cpu: two cores; full: GPUs.")] = "tiny",
-    minutes: Annotated[float | None, typer.Option(help="Training time of each row; the scale's by default.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time of each row; by default the scale decides.")] = None,
     encoder: Annotated[
         Path | None, typer.Option(help="SAM checkpoint, or bundle of cmrseg pretrain, for the SAM encoders.")
     ] = None,
