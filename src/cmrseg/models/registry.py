@@ -88,7 +88,22 @@ _TRANSUNET = ModelEntry(
         "decoder_channels": (16, 8, 8, 4),
     },
 )
-ENTRIES: tuple[ModelEntry, ...] = (_UNET, _CARDIOSAM, _DEEPLAB, _TRANSUNET)
+_SCARNET = ModelEntry(
+    name="scarnet",
+    network="cmrseg.models.scarnet.model:ScarNet",
+    config="cmrseg.models.scarnet.config:ScarNetConfig",
+    summary="SAM encoder and U-Net side by side, ScarAttention, joined by cross-attention and a gate",
+    source="ScarNet, arXiv 2501.01372",
+    tiny={
+        "encoder": IMAGE_ENCODERS["tiny"],
+        "decoder_widths": (16, 8, 8),
+        "unet_widths": (4, 8, 8),
+        "fusion_width": 8,
+        "attention_heads": 2,
+        "attention_stride": 8,
+    },
+)
+ENTRIES: tuple[ModelEntry, ...] = (_UNET, _CARDIOSAM, _DEEPLAB, _TRANSUNET, _SCARNET)
 
 
 def names() -> tuple[str, ...]:
