@@ -15,6 +15,8 @@ from cmrseg.study import Image, Kind, Study
 _REASONS = {
     "acdc": "a patient folder in ACDC's layout",
     "mnms": "a patient folder in the layout of M&Ms",
+    "emidec": "a patient folder in EMIDEC's layout",
+    "myops": "a patient folder in the layout of MyoPS",
     "folder": "the one image of its kind in the folder",
     "nifti": "the file that was given",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def looks_like_masks(data: NDArray[Any]) -> bool:
 
 
 def read_labels(
-    path: Path, scheme: LabelScheme, target: LabelScheme | None = None
+    path: Path, scheme: LabelScheme, target: LabelScheme | None = None, merge: Mapping[str, str] | None = None
 ) -> tuple[NDArray[np.uint8], Geometry]:
     """Read masks.
 
@@ -120,6 +121,7 @@ def read_labels(
         path: NIfTI file of label numbers.
         scheme: what its numbers mean.
         target: scheme to return them in; the same by default.
+        merge: names to turn into other names first, as in `cmrseg.labels.convert`.
 
     Returns:
         uint8[T, Z, Y, X] and the grid. All background is a valid answer.
@@ -129,7 +131,7 @@ def read_labels(
     """
     file = load(path)
     grid = grid_of(file.header, file.values.shape[:3])
-    labels = convert(_scaled(file), scheme, target or scheme)
+    labels = convert(_scaled(file), scheme, target or scheme, merge)
     return np.ascontiguousarray(labels.transpose(3, *(grid.axes[k] for k in (2, 1, 0)))), grid.geometry
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.datasets import acdc, folder, mnms
+from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops
 from cmrseg.io.nifti import is_nifti
 from cmrseg.study import Kind, Study
 
-Layout = Literal["nifti", "acdc", "mnms", "dicom", "folder"]
+Layout = Literal["nifti", "acdc", "mnms", "emidec", "myops", "dicom", "folder"]
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 
@@ -26,8 +26,8 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
     """Read a study.
 
     Args:
-        path: a NIfTI file, an enhanced DICOM file, or a folder: an ACDC or M&Ms patient, DICOM files in any order
-            and nesting, or a plain folder with one NIfTI image.
+        path: a NIfTI file, an enhanced DICOM file, or a folder: a patient of ACDC, M&Ms, EMIDEC or MyoPS, DICOM files
+            in any order and nesting, or a plain folder with one NIfTI image.
         kind: ``"cine"`` or ``"lge"`` overrides what the files say of themselves.
 
     Returns:
@@ -45,6 +45,10 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
                 return _only_cine(acdc.read(path), kind)
             case "mnms":
                 return _only_cine(mnms.read(path), kind)
+            case "emidec":
+                return _only_lge(emidec.read(path), kind)
+            case "myops":
+                return _only_lge(myops.read(path), kind)
             case "folder":
                 return folder.read(path, kind)
             case "dicom":
@@ -103,6 +107,10 @@ def _layout_of_folder(path: Path) -> Layout:
         return "acdc"
     if mnms.is_case(path):
         return "mnms"
+    if emidec.is_case(path):
+        return "emidec"
+    if myops.is_case(path):
+        return "myops"
     files = [p for p in path.rglob("*") if p.is_file()]
     if not files:
         raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
@@ -120,6 +128,12 @@ def _layout_of_folder(path: Path) -> Layout:
 def _only_cine(study: Study, kind: Kind | None) -> Study:
     if kind == "lge":
         raise InputRefused("no_lge", "This data set holds short-axis cines and no LGE.", "Leave the kind out.")
+    return study
+
+
+def _only_lge(study: Study, kind: Kind | None) -> Study:
+    if kind == "cine":
+        raise InputRefused("no_cine", "This data set holds LGE stacks and no cine.", "Leave the kind out.")
     return study
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cmrseg.errors import InputRefused, RefusalCode
 from cmrseg.geometry import Geometry
 from cmrseg.io.nifti import NiftiVolume, looks_like_masks
+from cmrseg.labels import CINE, LabelScheme
 from cmrseg.study import Finding, Image, Kind
 
 _HEIGHT_RANGE_CM = (40.0, 250.0)
@@ -41,14 +42,16 @@ class Truth:
     """Masks of one case.
 
     Args:
-        labels: uint8[K, Z, Y, X] in the numbers of `labels.CINE` (or `labels.LGE` for an LGE set).
+        labels: uint8[K, Z, Y, X] in the numbers of `scheme`.
         frames: for each of the K, the frame of the study's image it belongs to, counted from 0.
         geometry: grid of the masks.
+        scheme: `labels.CINE`; for an LGE set `labels.LGE_RV`, or `labels.LGE` where it draws no right ventricle.
     """
 
     labels: NDArray[np.uint8]
     frames: tuple[int, ...]
     geometry: Geometry
+    scheme: LabelScheme = CINE
 
 
 def image_of(volume: NiftiVolume, kind: Kind, reader: str, annotated: Mapping[str, int] | None = None) -> Image:

@@ -1,0 +1,179 @@
+"""LGE data sets: the right file is the image, masks come in the scheme that is named, millilitres are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cmrseg.errors import InputRefused
+from cmrseg.io import read
+from cmrseg.io.datasets import emidec, myops
+from cmrseg.io.inspection import inspect
+from cmrseg.labels import LGE, LGE_RV, MYOPS
+
+OBLIQUE = np.array([[-0.52, 0.4, 7.0, 30], [0.3, 0.62, -6.0, -20], [-0.44, 0.16, -7.8, 5], [0, 0, 0, 1.0]])
+
+
+def oblique(spacing_xyz_mm: tuple[float, float, float]) -> np.ndarray:
+    """A scanner's affine with right angles and these voxel sizes."""
+    directions, _ = np.linalg.qr(OBLIQUE[:3, :3])
+    affine = np.eye(4)
+    affine[:3, :3] = directions * spacing_xyz_mm
+    return affine
+
+
+def save(
+    path: Path, array_zyx: np.ndarray, affine: np.ndarray, pixdim: tuple[float, float, float] | None = None
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(array_zyx.T, affine)
+    if pixdim:
+        image.header.set_qform(None, code=0)
+        image.header["pixdim"][1:4] = pixdim
+    nib.save(image, path)
+
+
+def stack(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 3000, (3, 40, 36)).astype(np.int16)
+
+
+def refusal(function, *arguments) -> str:
+    with pytest.raises(InputRefused) as caught:
+        function(*arguments)
+    assert caught.value.cause
+    assert caught.value.remedy
+    return caught.value.code
+
+
+# ---- MyoPS
+
+
+@pytest.fixture
+def myops_patient(tmp_path: Path) -> Path:
+    folder = tmp_path / "Case3001"
+    masks = np.zeros((3, 40, 36), np.int16)
+    for column, value in enumerate(MYOPS.numbers.values()):
+        masks[1, :, column] = value
+    affine = oblique((0.75, 0.75, 23.0))
+    save(folder / "Case3001_LGE.nii.gz", stack(), affine)
+    save(folder / "Case3001_gd.nii.gz", masks, affine)
+    return folder
+
+
+def test_myops_reads_the_lge_stack_and_not_the_other_sequences(myops_patient: Path) -> None:
+    for part in ("C0", "T2"):
+        save(myops_patient / f"Case3001_{part}.nii.gz", stack(1), oblique((0.75, 0.75, 23.0)))
+    study = read(myops_patient)
+    (image,) = study.images
+    assert (image.kind, image.source["reader"]) == ("lge", "myops")
+    np.testing.assert_array_equal(image.data[0], stack())
+    assert image.geometry.spacing_xyz_mm == pytest.approx((0.75, 0.75, 23.0), rel=1e-5)
+    assert list(study.inputs) == ["Case3001_LGE.nii.gz"]
+
+
+def test_myops_truth_keeps_the_right_ventricle_and_makes_oedema_muscle(myops_patient: Path) -> None:
+    truth = myops.truth(myops_patient)
+    assert truth.scheme is LGE_RV
+    assert truth.frames == (0,)
+    assert truth.geometry == myops.read(myops_patient).images[0].geometry
+    counts = {name: int((truth.labels == number).sum()) for name, number in LGE_RV.numbers.items()}
+    assert counts == {
+        "background": 3 * 40 * 36 - 5 * 40,
+        "lv_cavity": 40,
+        "lv_myocardium": 80,
+        "scar": 40,
+        "no_reflow": 0,
+        "rv_cavity": 40,
+    }
+    assert (truth.labels[0, 1, 0] == [0, 2, 1, 5, 2, 3, *[0] * 30]).all()
+
+
+def test_myops_folders_that_are_none(myops_patient: Path, tmp_path: Path) -> None:
+    assert myops.is_case(myops_patient)
+    assert not myops.is_case(tmp_path)
+    save(tmp_path / "plain" / "a_LGE.nii.gz", stack(), oblique((0.75, 0.75, 12.0)))
+    assert not myops.is_case(tmp_path / "plain")  # a plain folder reads it
+    save(myops_patient / "Case3001_cine.nii.gz", stack(), oblique((0.75, 0.75, 12.0)))
+    assert not myops.is_case(myops_patient)  # a study with a cine of its own is not cut down to its LGE
+
+
+def test_myops_refusals(myops_patient: Path) -> None:
+    assert refusal(read, myops_patient, "cine") == "no_cine"
+    save(myops_patient / "Other_gd.nii.gz", stack(), oblique((0.75, 0.75, 23.0)))
+    assert refusal(myops.read, myops_patient) == "mixed_patients"
+    (myops_patient / "Other_gd.nii.gz").unlink()
+    save(myops_patient / "Case3001_DE.nii.gz", stack(), oblique((0.75, 0.75, 23.0)))
+    assert refusal(myops.read, myops_patient) == "ambiguous"
+    (myops_patient / "Case3001_gd.nii.gz").unlink()
+    assert refusal(myops.truth, myops_patient) == "not_found"
+    save(myops_patient / "Case3001_gd.nii.gz", np.full((3, 40, 36), 201, np.int16), oblique((0.75, 0.75, 23.0)))
+    assert refusal(myops.truth, myops_patient) == "labels"
+
+
+# ---- EMIDEC
+
+
+@pytest.fixture
+def emidec_patient(tmp_path: Path) -> Path:
+    folder = tmp_path / "Case_P007"
+    masks = np.zeros((3, 40, 36))
+    masks[1, :10, :10] = 1
+    masks[1, 10:20, :10] = 2
+    masks[1, 20:25, :10] = 3
+    masks[1, 25:26, :10] = 4
+    for name, array in (("Images", stack().astype(float)), ("Contours", masks)):
+        save(folder / name / "Case_P007.nii.gz", array, np.eye(4), (1.5, 1.5, 10.0))
+    return folder
+
+
+def test_emidec_volumes_follow_pixdim_and_not_the_unit_affine(emidec_patient: Path) -> None:
+    study, truth = read(emidec_patient), emidec.truth(emidec_patient)
+    (image,) = study.images
+    assert (image.kind, image.source["reader"], study.name) == ("lge", "emidec", "Case_P007")
+    assert not image.geometry.orientation_known
+    assert list(study.inputs) == ["Images/Case_P007.nii.gz"]
+    assert truth.scheme is LGE
+    assert truth.geometry == image.geometry
+    voxel_ml = 1.5 * 1.5 * 10.0 / 1000
+    assert (truth.labels == LGE["scar"]).sum() * truth.geometry.voxel_volume_ml == pytest.approx(50 * voxel_ml)
+    assert (truth.labels == LGE["no_reflow"]).sum() * truth.geometry.voxel_volume_ml == pytest.approx(10 * voxel_ml)
+
+
+def test_emidec_cases_and_groups(emidec_patient: Path, tmp_path: Path) -> None:
+    save(tmp_path / "deeper/Case_N002/Images/Case_N002.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
+    save(tmp_path / "sample/Images/sample.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
+    assert [(c.case_id, c.group) for c in emidec.cases(tmp_path)] == [
+        ("Case_N002", "normal"),
+        ("Case_P007", "pathological"),
+    ]
+    assert not emidec.is_case(tmp_path / "sample")  # neither contours nor a name of EMIDEC's
+    assert refusal(emidec.truth, tmp_path / "deeper/Case_N002") == "not_found"
+
+
+def test_emidec_refusals(emidec_patient: Path) -> None:
+    assert refusal(read, emidec_patient, "cine") == "no_cine"
+    save(emidec_patient / "Contours/more.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
+    assert refusal(emidec.truth, emidec_patient) == "ambiguous"
+
+
+def test_inspect_names_the_layout(emidec_patient: Path, myops_patient: Path) -> None:
+    assert "EMIDEC" in inspect(emidec_patient).stacks[0].reason
+    assert "MyoPS" in inspect(myops_patient).stacks[0].reason
+    assert inspect(myops_patient).stacks[0].taken_as == "lge"
+
+
+@pytest.mark.data
+def test_real_lge_patients(data_dir: Path) -> None:
+    found = myops.cases(data_dir / "myops")
+    assert len(found) == 30
+    for case in (found[0], found[1]):
+        study, truth = myops.read(case.path), myops.truth(case.path)
+        assert truth.geometry == study.images[0].geometry
+        assert 5 < (truth.labels == LGE_RV["scar"]).sum() * truth.geometry.voxel_volume_ml < 100
+    folder = data_dir / "emidec" / "samplePositive"
+    assert emidec.is_case(folder)
+    muscle_ml = LGE.whole_myocardium(emidec.truth(folder).labels).sum() * emidec.truth(folder).geometry.voxel_volume_ml
+    assert 80 < muscle_ml < 250  # 20 times less by the affine
