@@ -1,4 +1,7 @@
-"""The weighted sum of losses that a network is trained with (eq. 15 of CardioSAM), and the sums that have a name."""
+"""The weighted sum of losses that a network is trained with, and the sums that have a name.
+
+Sources: CardioSAM, arXiv 2604.03313, eq. 15; ScarNet, arXiv 2501.01372, eq. 8, whose sums are in `losses.scar`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from cmrseg.errors import UsageError
-from cmrseg.labels import CINE
+from cmrseg.labels import CINE, LGE
 from cmrseg.losses.boundary import boundary_loss, contour_loss
 from cmrseg.losses.boxes import box_loss
 from cmrseg.losses.dice import soft_dice_loss
 from cmrseg.losses.focal import focal_loss
 from cmrseg.losses.structural import penalty_matrix, structural_loss
+from cmrseg.losses.tversky import focal_tversky_loss
 from cmrseg.models.outputs import Outputs
 from cmrseg.train.space import Continuous, tunable
 
@@ -43,15 +47,58 @@ class LossConfig:
     """Distance at which the boundary weight has fallen to 1/e, in pixels of the window."""
     class_weights: tuple[float, ...] = ()
     """Factor of each class in cross-entropy and focal loss, background first; empty for equal factors."""
+    focal_tversky: float = 0.0
+    """Weight of focal Tversky loss."""
+    scar: float = 0.0
+    """Weight of soft Dice of scar alone, where the batch has any."""
+    myocardium: float = 0.0
+    """Weight of soft Dice of remote myocardium alone, where the batch has any."""
+    tversky_alpha: float = 0.3
+    """What a false positive costs in focal Tversky loss."""
+    tversky_beta: float = 0.7
+    """What a false negative costs in focal Tversky loss; above `tversky_alpha`, missing scar is worse than adding."""
+    tversky_gamma: float = 0.75
+    """Exponent of focal Tversky loss (3/4 in Abraham and Khan 2019)."""
+    tversky_classes: tuple[int, ...] = ()
+    """Classes that focal Tversky loss looks at; empty for all but background."""
+    scar_boost: float = 1.0
+    """Factor on focal Tversky loss in batches that hold scar."""
+    scar_class: int = LGE["scar"]
+    """Class number of scar."""
+    myocardium_class: int = LGE["lv_myocardium"]
+    """Class number of remote myocardium."""
 
     def __post_init__(self) -> None:
         weights = [getattr(self, name) for name in TERMS]
         if min(weights) < 0 or not any(w > 0 for w in weights):
             raise UsageError("A loss needs weights of at least 0, one of them more.", "Set loss.dice to 1.")
+        if min(self.tversky_alpha, self.tversky_beta) < 0 or min(self.tversky_gamma, self.scar_boost) <= 0:
+            raise UsageError(
+                "Focal Tversky loss needs costs of at least 0, and an exponent and a factor above 0.",
+                "Set loss.tversky_alpha to 0.3, tversky_beta to 0.7, tversky_gamma to 0.75 and scar_boost to 1.",
+            )
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Class numbers that terms with a weight name one by one."""
+        named = self.tversky_classes if self.focal_tversky else ()
+        named += (self.scar_class,) if self.scar else ()
+        return named + ((self.myocardium_class,) if self.myocardium else ())
 
 
 #: Terms in the order in which they are added.
-TERMS = ("dice", "cross_entropy", "focal", "boundary", "structural", "contour", "boxes")
+TERMS = (
+    "dice",
+    "cross_entropy",
+    "focal",
+    "boundary",
+    "structural",
+    "contour",
+    "boxes",
+    "focal_tversky",
+    "scar",
+    "myocardium",
+)
 #: What the networks that ship are trained with; nnU-Net's sum (Isensee et al., 2021).
 DICE_CE = LossConfig()
 #: CardioSAM's four terms with the weights of SEEDS row A20, and its contour head's own term (A13).
@@ -86,8 +133,18 @@ class CompositeLoss:
         Args:
             outputs: of a network; a term whose auxiliary head it lacks is left out.
             target_BHW: int64 class numbers.
+
+        Raises:
+            UsageError: a term names a class that the network does not tell apart, or factors are not one per class.
         """
         config, logits = self.config, outputs.logits_BKHW.float()
+        beyond = [k for k in config.classes if not 0 <= k < logits.shape[1]]
+        if beyond or len(config.class_weights) not in (0, logits.shape[1]):
+            raise UsageError(
+                f"The loss names classes {beyond} and {len(config.class_weights)} factors, but the network has classes "
+                f"0 to {logits.shape[1] - 1}.",
+                "Change these settings of the loss, or the network's n_classes.",
+            )
         terms: dict[str, Tensor] = {}
         if config.dice:
             terms["dice"] = soft_dice_loss(logits.softmax(1), target_BHW)
@@ -103,5 +160,26 @@ class CompositeLoss:
             terms["contour"] = contour_loss(outputs.boundary_B1HW.float(), target_BHW)
         if config.boxes and outputs.boxes_BK4 is not None:
             terms["boxes"] = box_loss(outputs.boxes_BK4.float(), target_BHW)
+        terms |= self._scar_terms(logits, target_BHW)
         weighted = [getattr(config, name) * value for name, value in terms.items()]
+        if "focal_tversky" in terms and config.scar_boost != 1 and bool((target_BHW == config.scar_class).any()):
+            weighted.append((config.scar_boost - 1) * config.focal_tversky * terms["focal_tversky"])
         return terms | {"total": torch.stack(weighted).sum() if weighted else logits.sum() * 0.0}
+
+    def _scar_terms(self, logits_BKHW: Tensor, target_BHW: Tensor) -> dict[str, Tensor]:
+        """Terms that look at single classes."""
+        config, terms = self.config, dict[str, Tensor]()
+        if not (config.focal_tversky or config.scar or config.myocardium):
+            return terms
+        probabilities = logits_BKHW.softmax(1)
+        if config.focal_tversky:
+            classes = config.tversky_classes or range(1, logits_BKHW.shape[1])
+            numbers = (config.tversky_alpha, config.tversky_beta, config.tversky_gamma)
+            terms["focal_tversky"] = focal_tversky_loss(probabilities, target_BHW, classes, *numbers)
+        # equal costs and no exponent: soft Dice
+        if config.scar:
+            terms["scar"] = focal_tversky_loss(probabilities, target_BHW, (config.scar_class,), 0.5, 0.5, 1.0)
+        if config.myocardium:
+            classes = (config.myocardium_class,)
+            terms["myocardium"] = focal_tversky_loss(probabilities, target_BHW, classes, 0.5, 0.5, 1.0)
+        return terms
