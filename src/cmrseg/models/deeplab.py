@@ -7,8 +7,10 @@ weights belongs to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +41,9 @@ class DeepLabConfig:
     """Share of channels dropped behind the pyramid in training, 0..1."""
 
 
+PRESETS: Mapping[str, DeepLabConfig] = MappingProxyType({"full": DeepLabConfig(), "cpu": DeepLabConfig(depth=18)})
+
+
 class DeepLabV3Plus(nn.Module):
     """[B, in_channels, H, W] -> logits [B, n_classes, H, W].
 
@@ -65,7 +70,7 @@ class DeepLabV3Plus(nn.Module):
         joined = torch.cat([_resize(self.pyramid(high), low.shape[-2:]), self.skip(low)], dim=1)
         return _resize(self.decoder(joined), x_BCHW.shape[-2:])
 
-    def load_backbone(self, path: Path) -> None:
+    def load_encoder(self, path: Path) -> None:
         """Take the backbone's weights from a checkpoint in torchvision's layout; see `cmrseg.models.resnet`."""
         load_resnet(self.backbone, path)
 

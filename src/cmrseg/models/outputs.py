@@ -25,7 +25,16 @@ def outputs_of(result: Tensor | Outputs) -> Outputs:
 
 
 @runtime_checkable
-class EncoderDecoder(Protocol):
+class StartsFromWeights(Protocol):
+    """A network that can take a part of its weights from a checkpoint before it trains."""
+
+    def load_encoder(self, path: Path) -> None:
+        """Take the weights of the pre-trained part; the network's class says which checkpoints it reads."""
+        ...
+
+
+@runtime_checkable
+class EncoderDecoder(StartsFromWeights, Protocol):
     """A network whose encoder may be frozen, so that its features can be computed once and kept.
 
     ``forward(x)`` equals ``decode(encode(x), x.shape[-2:])``. When the encoder is frozen none of its weights requires a
@@ -41,8 +50,4 @@ class EncoderDecoder(Protocol):
 
     def decode(self, features_BDhw: Tensor, size_hw: tuple[int, int]) -> Tensor | Outputs:
         """Logits [B, K, H, W], or Outputs in training mode, from features."""
-        ...
-
-    def load_encoder(self, path: Path) -> None:
-        """Take the encoder's weights from a SAM checkpoint or an encoder bundle."""
         ...

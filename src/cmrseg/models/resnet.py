@@ -137,7 +137,7 @@ def load_resnet(resnet: ResNet, path: Path) -> None:
     problems += [f"{k} has no place" for k in state if k not in wanted]
     problems += [
         f"{k} is {tuple(state[k].shape)} and should be {tuple(v.shape)}"
-        for k, v in needed.items()
+        for k, v in wanted.items()
         if k in state and state[k].shape != v.shape
     ]
     if problems:
