@@ -99,12 +99,13 @@ def extras() -> list[Check]:
 def bundles() -> list[Check]:
     """Every bundle that ships, its files compared with the hashes it carries."""
     from cmrseg.errors import BundleError
+    from cmrseg.models.encoder_bundle import read_encoder_bundle, shipped_encoders
     from cmrseg.segment import bundle
 
     checks = []
-    for name in bundle.shipped_bundles():
+    for name, path in (bundle.shipped_bundles() | shipped_encoders()).items():
         try:
-            loaded = bundle.load(name)
+            loaded = read_encoder_bundle(path) if name in shipped_encoders() else bundle.load(path)
         except BundleError as error:
             checks.append(Check("bundles", name, "damaged", f"{error.cause} {error.remedy}"))
         else:

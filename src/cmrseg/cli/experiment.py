@@ -19,10 +19,10 @@ def experiment_command(
         Path | None, typer.Option(help="Folder of the ACDC training patients; phantoms without it, at the tiny scale.")
     ] = None,
     scale: Annotated[str, typer.Option(help="tiny: minutes, a test; cpu: two cores; full: GPUs.")] = "tiny",
-    minutes: Annotated[float | None, typer.Option(help="Training time of each row; by default the scale decides.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time of each row; else the scale's.")] = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="SAM checkpoint, or bundle of cmrseg pretrain, for the SAM encoders.")
-    ] = None,
+        str, typer.Option(help="Weights of the SAM encoders: a checkpoint, a bundle, or the name of one.")
+    ] = "",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of every training.")] = 0,
 ) -> None:
@@ -37,6 +37,6 @@ def experiment_command(
             return
         if output is None:
             raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
-        options = ExperimentOptions(scale, minutes, "" if encoder is None else str(encoder), threads, seed)
+        options = ExperimentOptions(scale, minutes, encoder, threads, seed)
         run_experiment(name, data, output, options, lambda line: typer.echo(line))
         typer.echo((output / "table.md").read_text())

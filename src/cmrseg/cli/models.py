@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmrseg.cli.common import errors_become_exit_codes, print_json
+
+if TYPE_CHECKING:
+    from cmrseg.models.encoder_bundle import EncoderBundle
+    from cmrseg.segment.bundle import Bundle
 
 models_app = typer.Typer(help="List, show, verify and export bundles.", no_args_is_help=True)
 NameOrPath = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle that ships, or its folder.")]
@@ -16,12 +20,16 @@ NameOrPath = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bun
 @models_app.command("list")
 def list_command() -> None:
     """Name, kind, version and licence of every bundle that ships."""
+    from cmrseg.models.encoder_bundle import read_encoder_bundle, shipped_encoders
     from cmrseg.segment.bundle import load, shipped_bundles
 
     with errors_become_exit_codes():
         for name in shipped_bundles():
             bundle = load(name)
             typer.echo(f"{name}\t{bundle.kind}\t{bundle.version}\t{bundle.manifest['licence_id']}")
+        for name, path in shipped_encoders().items():
+            encoder = read_encoder_bundle(path)
+            typer.echo(f"{name}\tencoder\t{encoder.version}\t{encoder.manifest['licence_id']}")
 
 
 @models_app.command("show")
@@ -29,10 +37,8 @@ def show_command(
     bundle: NameOrPath, as_json: Annotated[bool, typer.Option("--json", help="Print bundle.json.")] = False
 ) -> None:
     """Print a bundle's card, or its bundle.json."""
-    from cmrseg.segment.bundle import load
-
     with errors_become_exit_codes():
-        found = load(bundle)
+        found = _load(bundle)
         if as_json:
             print_json(dict(found.manifest))
         else:
@@ -42,12 +48,22 @@ def show_command(
 @models_app.command("verify")
 def verify_command(bundle: NameOrPath) -> None:
     """Check every byte of a bundle against its hashes and load its networks."""
-    from cmrseg.segment.bundle import load
+    from cmrseg.segment.bundle import Bundle
 
     with errors_become_exit_codes():
-        found = load(bundle)
-        found.pipeline()
+        found = _load(bundle)
+        if isinstance(found, Bundle):
+            found.pipeline()
         typer.echo(f"{found.name} {found.version} is whole: {found.sha256}")
+
+
+def _load(name_or_path: str) -> Bundle | EncoderBundle:
+    """A bundle of either sort, verified."""
+    from cmrseg.models.encoder_bundle import encoder_path, is_encoder_bundle, read_encoder_bundle
+    from cmrseg.segment.bundle import load
+
+    encoder = encoder_path(name_or_path)
+    return read_encoder_bundle(encoder) if is_encoder_bundle(encoder) else load(name_or_path)
 
 
 @models_app.command("export")

@@ -18,6 +18,10 @@ def train_command(
         Path | None,
         typer.Option(help="Run folder of a locator to validate a segmenter with; the one that ships by default."),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Network of the registry, by name, and :cpu for its small size; else the preset's."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training slices.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, sampling and augmentation.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
@@ -38,5 +42,10 @@ def train_command(
         config = replace(PRESETS[preset], seed=seed, threads=threads)
         if epochs is not None:
             config = replace(config, optim=replace(config.optim, epochs=epochs))
-        config = config.changed(settings or [])
+        of_network = [s for s in settings or [] if s.startswith("model.")]
+        config = config.changed([s for s in settings or [] if s not in of_network])
+        if network is not None:
+            name, _, size = network.partition(":")
+            config = config.with_network(name, size or "full")
+        config = config.changed(of_network)
         run_training(config, data, output, locator, lambda line: typer.echo(line))

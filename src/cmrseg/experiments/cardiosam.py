@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from cmrseg.experiments import paper
 from cmrseg.experiments.runner import Row
 from cmrseg.experiments.scale import Scale
 from cmrseg.losses.composite import ABLATION, DICE_CE, PAPER, LossConfig
 from cmrseg.models import registry
-from cmrseg.models.cardiosam.config import PRESETS, CardioSAMConfig, ablation
-from cmrseg.train.config import TrainConfig
+from cmrseg.models.cardiosam.config import CardioSAMConfig, ablation
 
 #: Networks of Table I in its order: the paper's name and ours. nnU-Net is a framework of its own and SAM-2 is not
 #: trained: `cmrseg.train.nnunet` and `cmrseg.models.sam2` run those.
@@ -25,10 +22,6 @@ TABLE_1_NETWORKS = {
     "SAM + LoRA": "sam_lora",
     "CardioSAM": "cardiosam",
 }
-#: Sizes of the baselines on two processor cores, where the papers' sizes would train for days.
-CPU_SIZES: Mapping[str, Mapping[str, Any]] = {
-    "deeplabv3plus": {"depth": 18},
-}
 METRICS_1 = ("dice_mean", "iou_mean", "hd95_mm_mean", "accuracy_pooled", "weights_m")
 METRICS_5 = ("dice_mean", "iou_mean", "hd95_mm_mean", "lv_ef_mae_points")
 METRICS_6 = ("dice_mean", "iou_mean", "hd95_mm_mean", "precision_mean")
@@ -36,10 +29,8 @@ METRICS_6 = ("dice_mean", "iou_mean", "hd95_mm_mean", "precision_mean")
 
 def cardiosam_config(scale: Scale) -> CardioSAMConfig:
     """CardioSAM at a scale."""
-    context = scale.base.input.context_slices
-    if scale.name == "tiny":
-        return replace(CardioSAMConfig(in_channels=context), **registry.entry("cardiosam").tiny)
-    return replace(PRESETS[scale.name], in_channels=context, encoder=scale.encoder)
+    config: CardioSAMConfig = registry.sized("cardiosam", scale.name, scale.base.input.context_slices)
+    return config
 
 
 def table1(scale: Scale, encoder_weights: str) -> list[Row]:
@@ -53,7 +44,7 @@ def table1(scale: Scale, encoder_weights: str) -> list[Row]:
     for name, network in TABLE_1_NETWORKS.items():
         if network not in registry.names():
             continue
-        config = _with_network(scale, network)
+        config = scale.base.with_network(network, scale.name)
         is_sam = hasattr(config.model, "encoder")
         loss = (
             PAPER if network == "cardiosam" else replace(DICE_CE, boxes=1.0 if network == "medsam_finetuned" else 0.0)
@@ -99,30 +90,15 @@ def frozen_or_tuned(scale: Scale, encoder_weights: str) -> list[Row]:
         scale, base=replace(scale.base, optim=replace(optim, encoder_learning_rate=optim.learning_rate / 10))
     )
     rows = [
-        Row("U-Net", _with_network(scale, "unet")),
+        Row("U-Net", scale.base.with_network("unet", scale.name)),
         _cardiosam_row(scale, "frozen encoder", model, PAPER, encoder_weights),
         _cardiosam_row(gently, "fully tuned encoder", replace(model, freeze_encoder=False), PAPER, encoder_weights),
         _cardiosam_row(scale, "encoder from scratch", replace(model, freeze_encoder=False), PAPER, ""),
     ]
     if "sam_lora" in registry.names():
-        config = replace(_with_network(scale, "sam_lora"), encoder_weights=encoder_weights)
+        config = replace(scale.base.with_network("sam_lora", scale.name), encoder_weights=encoder_weights)
         rows.insert(2, Row("LoRA", config))
     return rows
-
-
-def _with_network(scale: Scale, network: str) -> TrainConfig:
-    """The shared configuration with a network of the registry at the scale's size."""
-    kind = registry.config_type(network)
-    context = scale.base.input.context_slices
-    if network == "cardiosam":
-        return replace(scale.base, network=network, model=cardiosam_config(scale))
-    sizes: dict[str, Any] = {}
-    if scale.name == "tiny":
-        sizes = dict(registry.entry(network).tiny)
-    elif scale.name == "cpu":
-        sizes = dict(CPU_SIZES.get(network, {}))
-    model = kind(**{"in_channels": context, **sizes})
-    return replace(scale.base, network=network, model=model)
 
 
 def _cardiosam_row(

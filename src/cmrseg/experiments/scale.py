@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cmrseg.errors import UsageError
-from cmrseg.models.sam.config import IMAGE_ENCODERS, ImageEncoderConfig
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train.config import CINE, AugmentConfig, DataConfig, OptimConfig, TrainConfig
 
@@ -15,14 +14,12 @@ class Scale:
     """One size of an experiment."""
 
     name: str
-    """``tiny``, ``cpu`` or ``full``."""
+    """``tiny``, ``cpu`` or ``full``; also the size of the networks, see `cmrseg.models.registry.sized`."""
     base: TrainConfig
     """What every row shares: input, data, augmentation, optimiser. The rows set network and loss."""
     minutes: float
     """Training time of each row where rows are compared at equal cost; 0 trains for the epochs of `base`, as rows do
     that differ by a part alone."""
-    encoder: ImageEncoderConfig
-    """SAM image encoder of the rows that have one."""
 
 
 _TINY = Scale(
@@ -35,7 +32,6 @@ _TINY = Scale(
         optim=OptimConfig(epochs=1, batch_size=4, warmup_steps=2),
     ),
     minutes=0.0,
-    encoder=replace(IMAGE_ENCODERS["tiny"], image_size=64),
 )
 _CPU = Scale(
     name="cpu",
@@ -44,7 +40,6 @@ _CPU = Scale(
         CINE, validate_every=10_000, optim=replace(CINE.optim, epochs=6, learning_rate=1e-3, average_decay=0.99)
     ),
     minutes=12.0,
-    encoder=IMAGE_ENCODERS["small"],
 )
 #: The paper's protocol: 224 px, one slice, AdamW 1e-4 and 1e-2, 30 epochs, batch 16, mild augmentation (A30 to A35).
 _FULL = Scale(
@@ -71,7 +66,6 @@ _FULL = Scale(
         optim=OptimConfig(epochs=30, batch_size=16, learning_rate=1e-4, weight_decay=1e-2, precision="bf16"),
     ),
     minutes=0.0,
-    encoder=replace(IMAGE_ENCODERS["vit_b"], image_size=224),
 )
 SCALES = {scale.name: scale for scale in (_TINY, _CPU, _FULL)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,16 @@ class EncoderBundle:
     config: ImageEncoderConfig
 
     @property
+    def name(self) -> str:
+        """Name of the bundle."""
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> str:
+        """Version of the cmrseg that made it."""
+        return str(self.manifest["code_version"])
+
+    @property
     def sha256(self) -> str:
         """Hash of encoder.json, which holds the hash of every other file: identifies the bundle whole."""
         return str(self.manifest["manifest_sha256"])
@@ -56,6 +67,17 @@ class EncoderBundle:
 def is_encoder_bundle(path: Path) -> bool:
     """True when the path is a folder that claims to be an encoder bundle."""
     return (path / MANIFEST).is_file()
+
+
+def shipped_encoders() -> dict[str, Path]:
+    """Folders of the encoder bundles that ship with the package, by name."""
+    root = Path(str(resources.files("cmrseg") / "bundles"))
+    return {p.name: p for p in sorted(root.iterdir()) if is_encoder_bundle(p)}
+
+
+def encoder_path(name_or_path: str) -> Path:
+    """Where the weights of an encoder lie: the folder of one that ships, by its name, or the path itself."""
+    return shipped_encoders().get(name_or_path, Path(name_or_path))
 
 
 def write_encoder_bundle(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cmrseg.errors import UsageError
@@ -18,6 +18,9 @@ from cmrseg.models.sam.config import IMAGE_ENCODERS
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+SIZES = ("full", "cpu", "tiny")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ModelEntry:
     """The paper."""
     tiny: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the configuration that make it small enough for tests."""
+    presets: str = ""
+    """``module:Mapping`` of its configurations by size, ``full`` and ``cpu``; empty where the default serves both."""
 
 
 _UNET = ModelEntry(
@@ -52,6 +57,7 @@ _CARDIOSAM = ModelEntry(
     config="cmrseg.models.cardiosam.config:CardioSAMConfig",
     summary="Frozen SAM encoder, attention per structure, multi-scale decoder, boundary refinement",
     source="CardioSAM, arXiv 2604.03313",
+    presets="cmrseg.models.cardiosam.config:PRESETS",
     tiny={
         "encoder": IMAGE_ENCODERS["tiny"],
         "structure_heads": 2,
@@ -68,6 +74,7 @@ _DEEPLAB = ModelEntry(
     config="cmrseg.models.deeplab:DeepLabConfig",
     summary="Dilated ResNet-101, pyramid of dilated convolutions, decoder with one skip; 59 M weights",
     source="Chen et al., ECCV 2018",
+    presets="cmrseg.models.deeplab:PRESETS",
     tiny={"depth": 18, "width": 8, "channels": 16, "skip_channels": 8},
 )
 _TRANSUNET = ModelEntry(
@@ -94,6 +101,7 @@ _SCARNET = ModelEntry(
     config="cmrseg.models.scarnet.config:ScarNetConfig",
     summary="SAM encoder and U-Net side by side, ScarAttention, joined by cross-attention and a gate",
     source="ScarNet, arXiv 2501.01372",
+    presets="cmrseg.models.scarnet.config:PRESETS",
     tiny={
         "encoder": IMAGE_ENCODERS["tiny"],
         "decoder_widths": (16, 8, 8),
@@ -103,7 +111,44 @@ _SCARNET = ModelEntry(
         "attention_stride": 8,
     },
 )
-ENTRIES: tuple[ModelEntry, ...] = (_UNET, _CARDIOSAM, _DEEPLAB, _TRANSUNET, _SCARNET)
+_TINY_SAM: Mapping[str, Any] = {"encoder": IMAGE_ENCODERS["tiny"], "decoder_mlp_dim": 64}
+_SAM_LORA = ModelEntry(
+    name="sam_lora",
+    network="cmrseg.models.sam_baselines.lora:SamLora",
+    config="cmrseg.models.sam_baselines.config:SamLoraConfig",
+    summary="SAM, low-rank updates of its frozen encoder, mask decoder with a token per class",
+    source="Hu et al., ICLR 2022; Zhang and Liu, arXiv 2304.13785",
+    presets="cmrseg.models.sam_baselines.config:LORA_PRESETS",
+    tiny={**_TINY_SAM, "rank": 4, "alpha": 4.0},
+)
+_SAM_PROMPT_TUNING = ModelEntry(
+    name="sam_prompt_tuning",
+    network="cmrseg.models.sam_baselines.prompt_tuning:SamPromptTuning",
+    config="cmrseg.models.sam_baselines.config:SamPromptTuningConfig",
+    summary="SAM, frozen encoder, learned prompts, mask decoder with a token per class",
+    source="Kirillov et al., ICCV 2023; Jia et al., ECCV 2022",
+    presets="cmrseg.models.sam_baselines.config:PROMPT_TUNING_PRESETS",
+    tiny={**_TINY_SAM, "prompt_tokens": 4},
+)
+_MEDSAM = ModelEntry(
+    name="medsam_finetuned",
+    network="cmrseg.models.sam_baselines.medsam:MedSam",
+    config="cmrseg.models.sam_baselines.config:MedSamConfig",
+    summary="MedSAM tuned whole, prompted with boxes that it predicts itself",
+    source="Ma et al., Nature Communications 2024",
+    presets="cmrseg.models.sam_baselines.config:MEDSAM_PRESETS",
+    tiny={**_TINY_SAM, "box_width": 16},
+)
+ENTRIES: tuple[ModelEntry, ...] = (
+    _UNET,
+    _CARDIOSAM,
+    _DEEPLAB,
+    _TRANSUNET,
+    _SCARNET,
+    _SAM_LORA,
+    _SAM_PROMPT_TUNING,
+    _MEDSAM,
+)
 
 
 def names() -> tuple[str, ...]:
@@ -123,6 +168,25 @@ def config_type(name: str) -> type[Any]:
     """The configuration class of a network."""
     found: type[Any] = _import(entry(name).config)
     return found
+
+
+def sized(name: str, size: str, in_channels: int) -> Any:
+    """The configuration of a network at a size.
+
+    Args:
+        name: of the network.
+        size: ``full``, the paper's; ``cpu``, for two processor cores; or ``tiny``, for tests.
+        in_channels: neighbouring slices that it sees.
+
+    Raises:
+        UsageError: no such network or size.
+    """
+    if size not in SIZES:
+        raise UsageError(f"There is no size {size!r}.", f"Sizes: {', '.join(SIZES)}.")
+    known, kind = entry(name), config_type(name)
+    if size == "tiny":
+        return kind(**{"in_channels": in_channels, **known.tiny})
+    return replace(_import(known.presets)[size] if known.presets else kind(), in_channels=in_channels)
 
 
 def build(name: str, config: Any) -> nn.Module:

@@ -134,7 +134,8 @@ class TrainConfig:
     start_from: str = ""
     """Run folder whose averaged weights training starts from; empty for random weights."""
     encoder_weights: str = ""
-    """SAM checkpoint or bundle of `cmrseg pretrain` that the encoder begins with; empty for random weights."""
+    """Weights that the encoder begins with: a SAM checkpoint, a bundle of `cmrseg pretrain`, or the name of one that
+    ships; empty for random weights."""
     input: InputSpec = field(default_factory=InputSpec)
     """What the network sees."""
     network: str = "unet"
@@ -171,8 +172,12 @@ class TrainConfig:
                 value = json.loads(text)
             except json.JSONDecodeError:
                 value = text
-            config = _with(config, path.split("."), value, setting)
+            config = with_setting(config, path.split("."), value, setting)
         return config
+
+    def with_network(self, name: str, size: str) -> TrainConfig:
+        """A copy that trains another network of the registry; see `registry.sized` for sizes and errors."""
+        return replace(self, network=name, model=registry.sized(name, size, self.input.context_slices))
 
     @classmethod
     def load(cls, path: Path) -> TrainConfig:
@@ -204,7 +209,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def _with(config: Config, path: list[str], value: Any, setting: str) -> Config:
+def with_setting(config: Config, path: list[str], value: Any, setting: str) -> Config:
     """A frozen dataclass with one field, however deep, replaced."""
     name, *deeper = path
     if name not in {f.name for f in dataclasses.fields(config)}:
@@ -213,7 +218,7 @@ def _with(config: Config, path: list[str], value: Any, setting: str) -> Config:
         )
     old = getattr(config, name)
     if deeper and dataclasses.is_dataclass(old) and not isinstance(old, type):
-        return dataclasses.replace(config, **{name: _with(old, deeper, value, setting)})
+        return dataclasses.replace(config, **{name: with_setting(old, deeper, value, setting)})
     new = tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
     new = float(new) if isinstance(old, float) and type(new) is int else new
     if deeper or type(new) is not type(old):

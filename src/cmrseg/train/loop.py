@@ -23,7 +23,8 @@ from cmrseg.errors import UsageError
 from cmrseg.losses.composite import CompositeLoss
 from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
-from cmrseg.models.outputs import EncoderDecoder, Outputs, outputs_of
+from cmrseg.models.encoder_bundle import encoder_path
+from cmrseg.models.outputs import EncoderDecoder, Outputs, StartsFromWeights, outputs_of
 from cmrseg.train import augment, checkpoint
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import SliceBank
@@ -125,9 +126,9 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, ob
 def _begin_with_known_weights(config: TrainConfig, model: nn.Module, average: WeightAverage) -> None:
     """Weights of an earlier run or of a pre-trained encoder, where the configuration names them."""
     if config.encoder_weights:
-        if not isinstance(model, EncoderDecoder):
+        if not isinstance(model, StartsFromWeights):
             raise UsageError(f"The network {config.network!r} has no encoder to load.", "Leave encoder_weights empty.")
-        model.load_encoder(Path(config.encoder_weights))
+        model.load_encoder(encoder_path(config.encoder_weights))
     if config.start_from:
         model.load_state_dict(load_run(Path(config.start_from))[1].state_dict())
     average.model.load_state_dict(model.state_dict())

@@ -24,7 +24,7 @@ from cmrseg.models.mae import MaeConfig, MaskedAutoEncoder, masked_loss, random_
 from cmrseg.models.sam.config import IMAGE_ENCODERS, ImageEncoderConfig
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train import augment
-from cmrseg.train.config import PRECISIONS, AugmentConfig, _with
+from cmrseg.train.config import PRECISIONS, AugmentConfig, with_setting
 from cmrseg.train.memory import keep_freed_memory
 from cmrseg.train.pretrain_card import UNSTATED_ID, UNSTATED_TEXT, card
 from cmrseg.train.unlabelled import DataRecord, UnlabelledBank, left_out_patients, load_unlabelled
@@ -113,7 +113,7 @@ class PretrainConfig:
                 value = json.loads(text)
             except json.JSONDecodeError:
                 value = text
-            config = _with(config, path.split("."), value, setting)
+            config = with_setting(config, path.split("."), value, setting)
         config.check()
         return config
 

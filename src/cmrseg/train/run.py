@@ -21,6 +21,7 @@ from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import Split, build_bank, find_cases, load_case, make_split
 from cmrseg.train.loop import train
 from cmrseg.train.predict import TorchPredictor, load_run, stage_of
+from cmrseg.train.workers import Workers
 
 
 def run_training(
@@ -42,14 +43,19 @@ def run_training(
     Raises:
         UsageError: no data, a group too small to split, or a run folder of another configuration.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    _same_configuration(config, run)
+    workers = Workers.join()
     cases = find_cases(data, config.data)
     split = make_split(cases, config.data)
-    split.save(run / "split.json")
+    if workers.first:
+        run.mkdir(parents=True, exist_ok=True)
+        _same_configuration(config, run)
+        split.save(run / "split.json")
+    workers.wait()
     by_id = {case.case_id: case for case in cases}
     bank = build_bank([by_id[i] for i in split.train], config)
-    report(f"{len(split.train)} patients, {len(bank)} slices to train on; {len(split.validation)} patients to validate")
+    if workers.first:
+        counts = f"{len(split.train)} patients, {len(bank)} slices to train on"
+        report(f"{counts}; {len(split.validation)} patients to validate")
     held_out = [by_id[i] for i in split.validation]
     check = (
         partial(_validate_locator, config, held_out)

@@ -35,8 +35,6 @@ class CardioSAMConfig:
     """The image encoder."""
     freeze_encoder: bool = True
     """Whether the encoder keeps its weights."""
-    encoder_weights: str = ""
-    """SAM or MedSAM checkpoint, or encoder bundle, that training gives the encoder; empty for random weights."""
     image_size: int = 0
     """Rows and columns [px] that the input is resampled to before the encoder; 0: it goes in as it is."""
     cardiac_attention: bool = True
