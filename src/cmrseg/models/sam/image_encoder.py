@@ -2,12 +2,14 @@
 
 Sources: Kirillov et al., Segment Anything, ICCV 2023; Li et al., Exploring plain vision transformer backbones for
 object detection, ECCV 2022 (windows, neck); Li et al., MViTv2, CVPR 2022 (decomposed relative positions). Letters in
-names: B batch, H rows, W columns, C and D channels, h and w rows and columns of patches, n heads, L = h w tokens.
+names: B batch, H rows, W columns, C and D channels, h and w rows and columns of patches, n heads, L = h w tokens,
+M blocks, N prompts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +53,8 @@ class Attention(nn.Module):
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * grid_size - 1, dim // num_heads))
             self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid_size - 1, dim // num_heads))
 
-    def forward(self, x_BhwD: Tensor) -> Tensor:
-        """Every token looks at every other one of its grid."""
+    def forward(self, x_BhwD: Tensor, prompts_ND: Tensor | None = None) -> Tensor:
+        """Every token looks at every other one of its grid, and at prompts, which have no place and do not look."""
         _, h, w, dim = x_BhwD.shape
         q, k, v = (
             self.qkv(x_BhwD)
@@ -61,6 +63,11 @@ class Attention(nn.Module):
             .unbind(0)
         )
         bias = self._position_bias(q, h, w) if self.use_rel_pos else None
+        if prompts_ND is not None:
+            _, prompt_k, prompt_v = self.qkv(prompts_ND).unflatten(-1, (3, self.num_heads, -1)).permute(1, 2, 0, 3)
+            k = torch.cat([k, prompt_k.expand(k.shape[0], -1, -1, -1)], dim=2)
+            v = torch.cat([v, prompt_v.expand(v.shape[0], -1, -1, -1)], dim=2)
+            bias = None if bias is None else pad(bias, (0, len(prompts_ND)))
         attended = scaled_dot_product_attention(q, k, v, attn_mask=bias)
         # concatenated, not transposed and reshaped: the layout that attention returns is another one when exporting
         out: Tensor = self.proj(torch.cat(attended.unbind(1), dim=-1)).reshape(-1, h, w, dim)
@@ -94,10 +101,11 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = MlpBlock(dim, int(dim * config.mlp_ratio), nn.GELU)
 
-    def forward(self, x_BhwD: Tensor) -> Tensor:
-        """Attention and perceptron, each added to what came in."""
+    def forward(self, x_BhwD: Tensor, prompts_ND: Tensor | None = None) -> Tensor:
+        """Attention, in every window to the prompts too, and perceptron, each added to what came in."""
         normed = self.norm1(x_BhwD)
-        x = x_BhwD + (in_windows(self.attn, normed, self.window_size) if self.window_size else self.attn(normed))
+        attend = self.attn if prompts_ND is None else partial(self.attn, prompts_ND=self.norm1(prompts_ND))
+        x = x_BhwD + (in_windows(attend, normed, self.window_size) if self.window_size else attend(normed))
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
 
@@ -138,13 +146,17 @@ class ImageEncoderViT(nn.Module):
         self.apply(initialise)
         nn.init.trunc_normal_(self.pos_embed, std=0.02, a=-0.04, b=0.04)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def forward(self, x_BCHW: Tensor, prompts_MND: Tensor | None = None) -> Tensor:
         """Features of images.
+
+        Args:
+            x_BCHW: images.
+            prompts_MND: learned tokens that the tokens of each block look at besides each other.
 
         Raises:
             UsageError: H or W is no multiple of the patch size.
         """
-        features: Tensor = self.neck(self.transform(self.embed(x_BCHW)).permute(0, 3, 1, 2))
+        features: Tensor = self.neck(self.transform(self.embed(x_BCHW), prompts_MND).permute(0, 3, 1, 2))
         return features
 
     def embed(self, x_BCHW: Tensor) -> Tensor:
@@ -158,8 +170,8 @@ class ImageEncoderViT(nn.Module):
         tokens: Tensor = self.patch_embed(x_BCHW)
         return tokens + resize_grid(self.pos_embed, (height // patch, width // patch))
 
-    def transform(self, tokens_BhwD: Tensor) -> Tensor:
-        """Tokens [B, h, w, D] after all blocks."""
-        for block in self.blocks:
-            tokens_BhwD = block(tokens_BhwD)
+    def transform(self, tokens_BhwD: Tensor, prompts_MND: Tensor | None = None) -> Tensor:
+        """Tokens [B, h, w, D] after all blocks; prompts as in `forward`."""
+        for i, block in enumerate(self.blocks):
+            tokens_BhwD = block(tokens_BhwD) if prompts_MND is None else block(tokens_BhwD, prompts_MND[i])
         return tokens_BhwD

@@ -89,7 +89,7 @@ class MaskDecoder(nn.Module):
     def every_mask(self, features_BDhw: Tensor, positions_1Dhw: Tensor, prompts: PromptTokens) -> Masks:
         """All masks: first the one for a clear prompt, then those for an ambiguous one; see `forward`."""
         sparse, dense = prompts
-        count, images = len(sparse), len(features_BDhw)
+        count, images = sparse.shape[0], features_BDhw.shape[0]
         if count % images:
             raise UsageError(
                 f"{count} prompts cannot be divided among {images} images.", "Give as many for each image."

@@ -55,7 +55,9 @@ class PositionEmbeddingRandom(nn.Module):
     def of(self, places_xy: Tensor) -> Tensor:
         """Embeddings [..., D] of places [..., 2]: x and y as fractions 0..1 of the image."""
         matrix = self.positional_encoding_gaussian_matrix
-        angles = 2 * math.pi * ((2 * places_xy.to(matrix.dtype) - 1) @ matrix)
+        places = 2 * places_xy.to(matrix.dtype) - 1
+        # no matrix product: mixed precision would round the angles
+        angles = 2 * math.pi * (places[..., :1] * matrix[0] + places[..., 1:] * matrix[1])
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
