@@ -1,0 +1,112 @@
+"""Random specs: hearts as different as patients and scanners are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cmrseg.phantom.enhancement.spec import EnhancementSpec, Lesion
+
+#: Middle and half range in degrees, and share, of the territories of LAD, LCx and RCA (AHA segments, Cerqueira 2002).
+TERRITORIES = ((60.0, 50.0, 0.5), (190.0, 40.0, 0.2), (295.0, 45.0, 0.3))
+
+
+def random_spec(random: np.random.Generator, *, scar: bool | None = None) -> EnhancementSpec:
+    """Draw a picture; the same state of the generator gives the same spec.
+
+    Args:
+        random: where chance comes from.
+        scar: with (True) or without (False) scar; None leaves it to chance, four of five with scar.
+    """
+    with_scar = bool(random.random() < 0.8) if scar is None else scar
+    lesions = random_lesions(random) if with_scar else ()
+    return EnhancementSpec(lesions=lesions, **_contrast(random), **_scanner(random))  # type: ignore[arg-type]
+
+
+def random_lesions(random: np.random.Generator) -> tuple[Lesion, ...]:
+    """One to three scars: mostly of one coronary territory, the others of no coronary pattern."""
+    if random.random() < 0.8:
+        lesions = [_ischaemic(random)]
+        if random.random() < 0.2:
+            lesions.append(_ischaemic(random))
+        if random.random() < 0.1:
+            lesions.append(_other(random))
+        return tuple(lesions)
+    return tuple(_other(random) for _ in range(random.integers(1, 4)))
+
+
+def _ischaemic(random: np.random.Generator) -> Lesion:
+    middle, reach, _ = TERRITORIES[random.choice(3, p=[t[2] for t in TERRITORIES])]
+    lad = middle == TERRITORIES[0][0]
+    size = random.beta(2.0, 2.0)
+    acute = random.random() < 0.25
+    return Lesion(
+        angle_degrees=float(random.uniform(middle - reach, middle + reach)),
+        width_degrees=float(35 + 150 * size * random.uniform(0.6, 1.2)),
+        level=float(random.uniform(0.4, 1.0) if lad else random.uniform(0.1, 0.8)),
+        length=float(random.uniform(0.3, 1.0) + 0.7 * size),
+        transmurality=float(np.clip(random.uniform(0.3, 1.25), 0, 1)),
+        taper=float(random.uniform(0.15, 0.9)),
+        roughness=float(random.uniform(0.1, 1.0)),
+        no_reflow=float(random.uniform(0.3, 0.75)) if acute else 0.0,
+    )
+
+
+def _other(random: np.random.Generator) -> Lesion:
+    pattern = ("midwall", "subepicardial", "patchy")[random.choice(3, p=[0.35, 0.3, 0.35])]
+    patchy = pattern == "patchy"
+    # mid-wall scar favours the septum, sub-epicardial scar the lateral wall, patches the insertions of the RV
+    centres = {"midwall": (0.0,), "subepicardial": (200.0, 180.0), "patchy": (-60.0, 60.0, 0.0, 180.0)}[pattern]
+    return Lesion(
+        pattern=pattern,  # type: ignore[arg-type]
+        angle_degrees=float(random.choice(centres) + random.normal(0, 35)),
+        width_degrees=float(random.uniform(30, 140)),
+        level=float(random.uniform(0.0, 0.9)),
+        length=float(random.uniform(0.3, 1.2)),
+        transmurality=float(random.uniform(0.5, 1.0) if patchy else random.uniform(0.2, 0.6)),
+        depth=float(random.uniform(0.3, 0.65)),
+        taper=float(random.uniform(0.15, 0.8)),
+        roughness=float(random.uniform(0.2, 1.0)),
+        density=float(random.uniform(0.25, 0.7)) if patchy else 1.0,
+    )
+
+
+def _contrast(random: np.random.Generator) -> dict[str, object]:
+    psir = bool(random.random() < 0.3)
+    remote = float(random.normal(0.12, 0.14))
+    fat = random.uniform(0.8, 2.2)
+    return {
+        "psir": psir,
+        "psir_offset": float(np.exp(random.uniform(np.log(0.2), np.log(5.0)))),
+        "remote_signal": float(np.clip(remote, -0.25, 0.45)),
+        "remote_slice_sd": float(random.uniform(0, 0.06)),
+        "scar_signal": float(np.clip(random.lognormal(np.log(1.15), 0.25), 0.6, 2.2)),
+        "no_reflow_signal": float(random.uniform(-0.05, 0.35)),
+        "rv_signal": float(np.clip(random.normal(0.88, 0.15), 0.55, 1.3)),
+        "background_signals": (
+            float(random.uniform(0.0, 0.06)),
+            float(random.uniform(0.15, 0.5)),
+            float(random.uniform(0.5, 1.0)),
+            float(fat),
+        ),
+        "grey_zone_mm": float(random.uniform(0.3, 2.0)),
+        "scar_texture": float(random.uniform(0.05, 0.3)),
+        "muscle_texture": float(random.uniform(0.02, 0.2)),
+        "blood_texture": float(random.uniform(0.03, 0.2)),
+        "trabeculae": float(random.uniform(0.5, 1.0)),
+    }
+
+
+def _scanner(random: np.random.Generator) -> dict[str, object]:
+    x_mm = random.uniform(1.2, 2.0)
+    return {
+        "resolution_xy_mm": (float(x_mm), float(x_mm * random.uniform(1.0, 1.5))),
+        "noise": float(np.exp(random.uniform(np.log(0.015), np.log(0.1)))),
+        "ghosting": float(max(0.0, random.uniform(-0.15, 0.5))),
+        "gain": float(random.uniform(0.05, 0.5)),
+        "gain_corrected": float(random.uniform(0, 1)),
+        "slice_gain": float(random.uniform(0, 0.12)),
+        "breath_hold_mm": float(random.uniform(0, 2.0)),
+        "slice_distance_mm": float(random.uniform(8, 24)) if random.random() < 0.5 else None,
+        "only_muscle": bool(random.random() < 0.6),
+        "blood_units": float(np.exp(random.uniform(np.log(100), np.log(2500)))),
+    }
