@@ -25,6 +25,7 @@ from cmrseg.train.export import BundleInfo, export_bundle
 from cmrseg.train.loop import share_of_peak, train
 from cmrseg.train.predict import load_run, stage_of
 from cmrseg.train.run import run_training, score_run
+from cmrseg.train.scalars import ScalarLog
 
 SMALL = TrainConfig(
     threads=1,
@@ -259,3 +260,29 @@ def test_unet_keeps_size_and_reloads(runs: Path) -> None:
     assert config == SMALL
     assert model(torch.zeros(2, 3, 32, 48)).shape == (2, 4, 32, 48)
     assert sum(p.numel() for p in UNet(UNetConfig()).parameters()) == pytest.approx(1.23e6, rel=0.01)
+
+
+def test_curves_are_written_for_tensorboard(patients: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    bank = build_bank(find_cases(patients, SMALL.data), SMALL)
+    train(SMALL.changed(["tensorboard=true"]), bank, tmp_path, lambda _: {"dice_mean": 0.5}, lambda _: None)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [e.value for e in events.Scalars("loss")] == pytest.approx([line["loss"] for line in lines])
+    assert [(e.step, e.value) for e in events.Scalars("dice_mean")] == [(1, 0.5), (2, 0.5)]
+
+
+def test_tensorboard_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="TensorBoard"):
+        ScalarLog(tmp_path)
+
+
+def test_settings_choose_a_network_by_name_and_size() -> None:
+    config = SMALL.with_network("deeplabv3plus", "cpu")
+    assert (config.network, config.model.depth, config.model.in_channels) == ("deeplabv3plus", 18, 3)
+    with pytest.raises(UsageError, match="no size"):
+        SMALL.with_network("unet", "huge")
+    with pytest.raises(UsageError, match="no network"):
+        SMALL.with_network("resnet", "cpu")

@@ -19,6 +19,10 @@ Status = Literal["ok", "optional", "missing", "damaged"]
 #: What each optional group of packages is for; `pip install 'cmrseg[GROUP]'` brings it.
 EXTRAS = {
     "train": "training networks and exporting bundles",
+    "tune": "search of settings by TPE",
+    "tensorboard": "curves of a training while it runs",
+    "figures": "figures of experiments",
+    "hdf5": "data sets in HDF5",
     "openvino": "faster segmentation on Intel and AMD processors",
     "jpeg": "DICOM images compressed with JPEG Lossless or JPEG-LS",
 }
