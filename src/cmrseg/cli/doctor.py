@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED, print_json
+from cmrseg.errors import BundleError
+
+if TYPE_CHECKING:
+    from cmrseg.models.encoder_bundle import EncoderBundle
+    from cmrseg.segment.bundle import Bundle
 
 Status = Literal["ok", "optional", "missing", "damaged"]
 
@@ -102,19 +109,21 @@ def extras() -> list[Check]:
 
 def bundles() -> list[Check]:
     """Every bundle that ships, its files compared with the hashes it carries."""
-    from cmrseg.errors import BundleError
     from cmrseg.models.encoder_bundle import read_encoder_bundle, shipped_encoders
     from cmrseg.segment import bundle
 
-    checks = []
-    for name, path in (bundle.shipped_bundles() | shipped_encoders()).items():
-        try:
-            loaded = read_encoder_bundle(path) if name in shipped_encoders() else bundle.load(path)
-        except BundleError as error:
-            checks.append(Check("bundles", name, "damaged", f"{error.cause} {error.remedy}"))
-        else:
-            checks.append(Check("bundles", name, "ok", f"version {loaded.version}, every file as published"))
-    return checks or [Check("bundles", "none", "missing", "No bundle is installed. Install cmrseg again.")]
+    segmenters = [_bundle(name, partial(bundle.load, name)) for name in bundle.shipped_bundles()]
+    encoders = [_bundle(name, partial(read_encoder_bundle, path)) for name, path in shipped_encoders().items()]
+    none = Check("bundles", "none", "missing", "No bundle is installed. Install cmrseg again.")
+    return (segmenters or [none]) + encoders
+
+
+def _bundle(name: str, load: Callable[[], Bundle | EncoderBundle]) -> Check:
+    try:
+        loaded = load()
+    except BundleError as error:
+        return Check("bundles", name, "damaged", f"{error.cause} {error.remedy}")
+    return Check("bundles", name, "ok", f"version {loaded.version}, every file as published")
 
 
 def _accelerator() -> Check:
