@@ -10,6 +10,7 @@ from cmrseg import __version__
 from cmrseg.cli.analyse import analyse_command
 from cmrseg.cli.demo import demo_command
 from cmrseg.cli.doctor import doctor_command
+from cmrseg.cli.evaluate import evaluate_command
 from cmrseg.cli.experiment import experiment_command
 from cmrseg.cli.inspect import inspect_command
 from cmrseg.cli.measure import measure_command
@@ -50,6 +51,7 @@ app.command("measure")(measure_command)
 app.command("train")(train_command)
 app.command("pretrain")(pretrain_command)
 app.command("tune")(tune_command)
+app.command("evaluate")(evaluate_command)
 app.command("experiment")(experiment_command)
 app.add_typer(models_app, name="models")
 app.command("phantom")(phantom_command)

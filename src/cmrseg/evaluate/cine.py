@@ -18,6 +18,8 @@ from cmrseg.segment.engine import Pipeline, segment
 from cmrseg.study import Segmentation, Study
 
 PHASES = ("ed", "es")
+#: Smaller numbers than this, such as p values, are written with four digits instead of four decimals.
+_SMALL = 1e-3
 STRUCTURES = ("lv_cavity", "rv_cavity", "lv_myocardium")
 Load = Callable[[Case], tuple[Study, Truth]]
 
@@ -236,4 +238,6 @@ def write_rows(rows: Sequence[Mapping[str, str | float | None]], path: Path) -> 
 
 
 def _cell(value: str | float | None) -> str | float | None:
-    return round(value, 4) if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.4g}") if abs(value) < _SMALL else round(value, 4)

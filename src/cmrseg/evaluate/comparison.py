@@ -1,9 +1,10 @@
-"""Two methods on the same patients: differences with intervals, paired tests, Holm's correction over all of them."""
+"""Methods on the same patients: differences with intervals, paired tests, Holm's correction over all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ class Comparison:
     """One test of the family.
 
     Args:
+        methods: names of the first and the second method.
         metric: of `cmrseg.evaluate.metrics.METRICS`, or ``ef_abs_error_points``.
         structure: a structure, or ``all`` for the mean over structures.
         phase: ``ed``, ``es``, or ``all``.
@@ -30,6 +32,7 @@ class Comparison:
         wilcoxon_p_holm: p of the Wilcoxon test, likewise.
     """
 
+    methods: tuple[str, str]
     metric: str
     structure: str
     phase: str
@@ -44,6 +47,8 @@ class Comparison:
         flat = {k: v for k, v in asdict(self.test).items() if k != "interval"}
         interval = self.test.interval
         return {
+            "first": self.methods[0],
+            "second": self.methods[1],
             "metric": self.metric,
             "structure": self.structure,
             "phase": self.phase,
@@ -57,39 +62,46 @@ class Comparison:
         }
 
 
-def compare_methods(first: Sequence[CineScore], second: Sequence[CineScore], *, seed: int = 0) -> list[Comparison]:
-    """Test two methods against each other on the patients that both have.
+def compare_methods(methods: Mapping[str, Sequence[CineScore]], *, seed: int = 0) -> list[Comparison]:
+    """Test every two methods against each other on the patients that both have.
 
-    The family that Holm's correction covers are all rows returned: `TESTED_METRICS` per structure and phase and their
-    mean, and the absolute error of both ejection fractions.
+    The family that Holm's correction covers are all rows returned: for every pair of methods, `TESTED_METRICS` per
+    structure and phase and their mean, and the absolute error of both ejection fractions.
 
     Args:
-        first: scores of one method.
-        second: scores of the other.
+        methods: scores of each method, by its name.
         seed: of the bootstrap.
 
     Returns:
-        One comparison per metric, structure and phase; empty when no patient is shared.
+        One comparison per pair, metric, structure and phase; empty for one method, and for two that share no patient.
     """
+    paired = [(names, row) for names in combinations(methods, 2) for row in _values(*(methods[n] for n in names))]
+    tests = [paired_test(a, b, seed=seed) for _, (*_, a, b) in paired]
+    adjusted = zip(holm([t.t_p for t in tests]), holm([t.wilcoxon_p for t in tests]), strict=True)
+    return [
+        Comparison(names, metric, structure, phase, float(np.mean(a)), float(np.mean(b)), test, *p)
+        for (names, (metric, structure, phase, a, b)), test, p in zip(paired, tests, adjusted, strict=True)
+    ]
+
+
+_Row = tuple[str, str, str, list[float], list[float]]
+
+
+def _values(first: Sequence[CineScore], second: Sequence[CineScore]) -> list[_Row]:
+    """Metric, structure, phase and the values of both methods, for everything that is tested."""
     by_id = {s.case_id: s for s in second}
     pairs = [(s, by_id[s.case_id]) for s in first if s.case_id in by_id]
     names = [(s, p) for s in STRUCTURES for p in PHASES] + [("all", "all")]
-    tested: list[tuple[str, str, str, list[float], list[float]]] = []
+    tested: list[_Row] = []
     for metric in TESTED_METRICS:
         for structure, phase in names:
             keys = None if structure == "all" else [f"{structure}_{phase}"]
             values = [(a.macro(metric, keys), b.macro(metric, keys)) for a, b in pairs]
             tested.append((metric, structure, phase, *_both(values)))
     for side in ("lv", "rv"):
-        values = [(abs(getattr(a, f"{side}_ef_error")), abs(getattr(b, f"{side}_ef_error"))) for a, b in pairs]
-        tested.append(("ef_abs_error_points", f"{side}_cavity", "all", *_both(values)))
-    tested = [row for row in tested if row[3]]
-    tests = [paired_test(a, b, seed=seed) for *_, a, b in tested]
-    adjusted = zip(holm([t.t_p for t in tests]), holm([t.wilcoxon_p for t in tests]), strict=True)
-    return [
-        Comparison(metric, structure, phase, float(np.mean(a)), float(np.mean(b)), test, *p)
-        for (metric, structure, phase, a, b), test, p in zip(tested, tests, adjusted, strict=True)
-    ]
+        errors = [(abs(getattr(a, f"{side}_ef_error")), abs(getattr(b, f"{side}_ef_error"))) for a, b in pairs]
+        tested.append(("ef_abs_error_points", f"{side}_cavity", "all", *_both(errors)))
+    return [row for row in tested if row[3]]
 
 
 def _both(values: Sequence[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:

@@ -118,8 +118,8 @@ def shared_pictures(hashes: Mapping[str, Iterable[str]]) -> tuple[SharedPictures
     return tuple(SharedPictures(a, b, n) for (a, b), n in sorted(pairs.items(), key=lambda item: (-item[1], item[0])))
 
 
-def trained_by_results(masks: Path) -> dict[str, tuple[str, ...]]:
-    """Training patients of the bundles that made a folder of results, as far as they ship, by bundle name.
+def parts_of_results(masks: Path) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Splits of the bundles that made a folder of results, as far as they ship, by bundle name.
 
     Args:
         masks: folder of results of `cmrseg analyse`, whose ``run.json`` names the bundle and its hash.
@@ -132,12 +132,39 @@ def trained_by_results(masks: Path) -> dict[str, tuple[str, ...]]:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError):
             continue  # whose masks they are is then not known, which is all that can be said
         used.add((str(made_by.get("name")), str(made_by.get("sha256"))))
-    loaded = {name: bundle.load(name) for name in sorted({name for name, _ in used} & set(shipped))}
-    return {
-        name: tuple(found.manifest.get("split", {}).get("train", ()))
-        for name, found in loaded.items()
-        if (name, found.sha256) in used
-    }
+    names = sorted({name for name, _ in used} & set(shipped))
+    return {name: read_parts(name) for name in names if (name, bundle.load(name).sha256) in used}
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What is known of the patients who trained a method.
+
+    Args:
+        sources: splits and bundles that were asked; empty where nobody knows who trained it.
+        trained: evaluated patients who trained it.
+        chosen: evaluated patients whom it was chosen by: they stand in a part ``validation``.
+    """
+
+    sources: tuple[str, ...]
+    trained: tuple[str, ...]
+    chosen: tuple[str, ...]
+
+
+def check_leakage(case_ids: Iterable[str], sources: Mapping[str, Parts]) -> Leakage:
+    """Look for evaluated patients among those who trained a method, by their ids.
+
+    Args:
+        case_ids: evaluated patients.
+        sources: splits, by what they are called.
+
+    Returns:
+        Each patient once: one who trained does not count as chosen by as well.
+    """
+    evaluated = set(case_ids)
+    trained = {i for parts in sources.values() for i in parts.get("train", ())} & evaluated
+    chosen = {i for parts in sources.values() for i in parts.get("validation", ())} & evaluated - trained
+    return Leakage(tuple(sources), tuple(sorted(trained)), tuple(sorted(chosen)))
 
 
 _RUN = "run.json"

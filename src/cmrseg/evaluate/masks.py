@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from cmrseg.drawn_masks import SCHEMES, reordered
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.evaluate.cine import CineScore, compare_frames, labelled_phases, score_missing
+from cmrseg.evaluate.metrics import EMPTY_MASKS, EmptyMasks
 from cmrseg.evaluate.taxonomy import Tag, error_tags
 from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth
@@ -52,11 +54,13 @@ class Evaluation:
         scores: one per patient that could be compared, in the order of case ids.
         tags: errors of each of them, by case id.
         mismatches: who could not be compared, and why.
+        truth_hashes: SHA-256 of the truth's labels, by case id: equal for two patients who were given one truth.
     """
 
     scores: tuple[CineScore, ...]
     tags: dict[str, tuple[Tag, ...]]
     mismatches: tuple[Mismatch, ...]
+    truth_hashes: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate_masks(
@@ -67,6 +71,7 @@ def evaluate_masks(
     scheme: str = "cine",
     only: Collection[str] | None = None,
     missing_as_missed: bool = False,
+    policy: EmptyMasks = EMPTY_MASKS,
 ) -> Evaluation:
     """Score every patient of a data set that a method gave masks for.
 
@@ -78,6 +83,7 @@ def evaluate_masks(
         scheme: numbers of the method's masks, ``cine`` or ``mnms``.
         only: case ids to evaluate; all by default.
         missing_as_missed: a patient without masks is scored as one whose every structure was missed, and not left out.
+        policy: what empty masks give.
 
     Returns:
         Scores, error tags, and everything that did not fit, by name.
@@ -95,6 +101,7 @@ def evaluate_masks(
     scores: list[CineScore] = []
     tags: dict[str, tuple[Tag, ...]] = {}
     mismatches: list[Mismatch] = []
+    hashes: dict[str, str] = {}
     for case in cases:
         try:
             with os_errors_become_refusals():
@@ -107,16 +114,23 @@ def evaluate_masks(
             mismatches.append(Mismatch(case.case_id, "not_found", "There are no masks of this patient."))
             if not missing_as_missed:
                 continue
-            scores.append(score_missing(case, expected, "not_found"))
+            scores.append(score_missing(case, expected, "not_found", policy))
             found = np.zeros_like(expected.labels)
         else:
-            scores.append(compare_frames(case, found, expected))
+            scores.append(compare_frames(case, found, expected, policy))
         tags[case.case_id] = error_tags(found, expected)
+        content = f"{expected.labels.shape}".encode() + np.ascontiguousarray(expected.labels).tobytes()
+        hashes[case.case_id] = hashlib.sha256(content).hexdigest()
     if only is None:
         known = {case.case_id for case in cases}
         extra = sorted(mask_ids(masks) - known)
         mismatches += [Mismatch(i, "no_truth", "The data set holds no patient of this name.") for i in extra]
-    return Evaluation(tuple(scores), tags, tuple(mismatches))
+    return Evaluation(tuple(scores), tags, tuple(mismatches), hashes)
+
+
+def detect_layout(root: Path) -> Layout:
+    """Layout of a data set, told by its patients; ``folder`` where it is neither ACDC's nor M&Ms'."""
+    return next(layout for layout in LAYOUTS if layout == "folder" or truth_cases(root, layout))
 
 
 def truth_cases(root: Path, layout: Layout) -> list[Case]:

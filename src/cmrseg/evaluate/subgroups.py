@@ -13,7 +13,7 @@ from cmrseg.evaluate.cine import CineScore
 SEVERITY_BANDS = (("mild", 50.0, np.inf), ("moderate", 30.0, 50.0), ("severe", -np.inf, 30.0))
 SEVERITY_DEFINITION = (
     "Severity by the LVEF of the truth, at its end-diastolic and end-systolic frame: "
-    "mild 50 % and above, moderate 30 % to below 50 %, severe below 30 %."
+    "mild 50 % and above (normal included), moderate 30 % to below 50 %, severe below 30 %."
 )
 #: Patients whose truth has no group, or no LVEF.
 UNKNOWN = "unknown"
