@@ -39,3 +39,27 @@ def test_context_repeats_the_ends() -> None:
 def test_even_context_is_refused() -> None:
     with pytest.raises(ValueError, match="odd"):
         InputSpec(context_slices=2)
+
+
+def test_a_stack_is_normalised_as_one_so_that_slices_keep_their_order_of_brightness() -> None:
+    rng = np.random.default_rng(0)
+    stack = rng.normal(size=(4, 8, 8)) + np.arange(4)[:, None, None] * 10
+    whole = InputSpec(size=8, low_percentile=0, high_percentile=100, normalisation="stack")
+    expected = (stack - stack.mean()) / stack.std()
+    assert np.allclose(whole.normalise(stack), expected, atol=1e-5)
+    slices_BSHW = whole.with_context(stack.astype(np.float32))
+    levels = np.repeat(whole.levels(stack), 4, axis=0)
+    assert np.allclose(whole.normalise(slices_BSHW, levels), whole.with_context(expected.astype(np.float32)), atol=1e-5)
+
+
+def test_a_stack_is_clipped_at_its_own_percentiles() -> None:
+    stack = np.zeros((2, 10, 10))
+    stack[0, 0, 0] = 1000
+    stack[1, 5:] = 1
+    whole = InputSpec(size=10, low_percentile=0, high_percentile=99, normalisation="stack").normalise(stack)
+    assert whole[0, 0, 0] == whole[1, 9, 9] == whole.max()
+
+
+def test_a_normalisation_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ValueError, match="normalisation"):
+        InputSpec(normalisation="patient")

@@ -19,7 +19,8 @@ from cmrseg.models.unet import UNet, UNetConfig
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
 from cmrseg.segment.bundle import load
 from cmrseg.segment.preprocess import InputSpec
-from cmrseg.train.config import DataConfig, OptimConfig, TrainConfig
+from cmrseg.train.augment import apply, draw
+from cmrseg.train.config import AugmentConfig, DataConfig, OptimConfig, TrainConfig
 from cmrseg.train.data import Split, build_bank, find_cases, make_split
 from cmrseg.train.export import BundleInfo, export_bundle
 from cmrseg.train.loop import share_of_peak, train
@@ -286,3 +287,22 @@ def test_settings_choose_a_network_by_name_and_size() -> None:
         SMALL.with_network("unet", "huge")
     with pytest.raises(UsageError, match="no network"):
         SMALL.with_network("resnet", "cpu")
+
+
+def test_training_and_analysis_normalise_a_stack_alike(patients: Path, tmp_path: Path) -> None:
+    still = AugmentConfig(
+        rotation_degrees=0, any_rotation_probability=0, mirror_probability=0, scale=0, aspect=0, shift=0,
+        elastic_pixels=0, gamma=0, bias=0, noise_probability=0, blur_probability=0, slice_shift_probability=0,
+        drop_neighbour_probability=0,
+    )  # fmt: skip
+    spec = replace(SMALL.input, normalisation="stack")
+    config = replace(SMALL, input=spec, augment=still, data=replace(SMALL.data, cache_size=32))
+    bank = build_bank(find_cases(patients, SMALL.data)[:1], config)
+    assert bank.levels_M4 is not None
+    depth = int((bank.levels_M4 == bank.levels_M4[0]).all(axis=1).sum())
+    stack_ZHW = bank.images_NLL[:depth].astype(np.float32)
+    numbers = draw(still, depth, 3, 1.0, torch.Generator().manual_seed(0))
+    images, _ = apply(numbers, *bank.batch(np.arange(depth)), 32, keep_levels=True)
+    trained = spec.normalise(images.numpy(), bank.levels_M4[:depth])[:, 1]
+    assert np.allclose(trained, spec.normalise(stack_ZHW), atol=1e-3)
+    assert "dice_mean" in run_training(config, patients, tmp_path / "run", None, lambda _: None)

@@ -41,12 +41,13 @@ _CPU = Scale(
     ),
     minutes=12.0,
 )
-#: The paper's protocol: 224 px, one slice, AdamW 1e-4 and 1e-2, 30 epochs, batch 16, mild augmentation (A30 to A35).
+#: The paper's protocol: 224 px, one slice, z-score per patient, AdamW 1e-4 and 1e-2, 30 epochs, batch 16, mild
+#: augmentation (A30 to A35).
 _FULL = Scale(
     name="full",
     base=TrainConfig(
         validate_every=10_000,
-        input=InputSpec(spacing_mm=1.0, size=224, context_slices=1),
+        input=InputSpec(spacing_mm=1.0, size=224, context_slices=1, normalisation="stack"),
         data=DataConfig(folds=5, cache_size=320),
         augment=AugmentConfig(
             rotation_degrees=15.0,

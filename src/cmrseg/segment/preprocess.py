@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from cmrseg.geometry import Geometry, Window
 
+NORMALISATIONS = ("slice", "stack")
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -24,10 +26,15 @@ class InputSpec:
     """Intensities below this percentile of the slice's window are clipped."""
     high_percentile: float = 99.5
     """Intensities above this percentile of the slice's window are clipped."""
+    normalisation: str = "slice"
+    """What is clipped and brought to mean 0 and SD 1: each ``slice`` for itself, so that coil sensitivity and
+    slice-wise scaling do not matter, or the ``stack`` of a patient's frame as one."""
 
     def __post_init__(self) -> None:
         if self.context_slices % 2 != 1:
             raise ValueError(f"context_slices must be odd, not {self.context_slices}")
+        if self.normalisation not in NORMALISATIONS:
+            raise ValueError(f"normalisation must be one of {NORMALISATIONS}, not {self.normalisation!r}")
 
     def window(self, geometry: Geometry, centre_xy: tuple[float, float]) -> Window:
         """The window of this size on the slices of a grid, centred at an index position (column, row)."""
@@ -42,22 +49,35 @@ class InputSpec:
             quarter_turns=geometry.quarter_turns,
         )
 
-    def normalise(self, slices: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Clip each slice [..., H, W] to its percentiles, then bring it to mean 0 and SD 1.
+    def normalise(
+        self, slices: NDArray[np.floating], levels_B4: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Clip slices [..., H, W] to their percentiles, then bring them to mean 0 and SD 1; constant ones become zeros.
 
-        A constant slice becomes zeros. Each slice stands for itself, so that coil sensitivity and slice-wise scaling
-        do not matter.
+        Args:
+            slices: a whole stack [Z, H, W] where the stack is normalised as one.
+            levels_B4: `levels` of the stacks that the slices [B, S, H, W] are from, where they are not whole stacks.
         """
-        flat = slices.reshape(-1, slices.shape[-2] * slices.shape[-1]).astype(np.float32)
-        if flat.size == 0:
+        if slices.size == 0:
             return slices.astype(np.float32)
-        low, high = np.percentile(flat, [self.low_percentile, self.high_percentile], axis=1, keepdims=True)
+        flat = slices.reshape(-1, slices.shape[-2] * slices.shape[-1]).astype(np.float32)
+        levels = self.levels(slices) if levels_B4 is None else np.repeat(levels_B4, len(flat) // len(levels_B4), axis=0)
+        low, high, mean, deviation = (level[:, None] for level in levels.T)
         np.clip(flat, low, high, out=flat)
-        flat -= flat.mean(axis=1, keepdims=True)
-        deviation = flat.std(axis=1, keepdims=True)
+        flat -= mean
         flat /= np.where(deviation > 1e-6, deviation, 1.0)
         normalised: NDArray[np.float32] = flat.reshape(slices.shape)
         return normalised
+
+    def levels(self, slices: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Limits of clipping, mean and SD, float32[N, 4], of each of N slices [..., H, W], or once of all of them."""
+        rows = 1 if self.normalisation == "stack" else int(np.prod(slices.shape[:-2]))
+        flat = slices.reshape(rows, -1).astype(np.float32)
+        low, high = np.percentile(flat, [self.low_percentile, self.high_percentile], axis=1, keepdims=True)
+        np.clip(flat, low, high, out=flat)
+        mean = flat.mean(axis=1, keepdims=True)
+        levels: NDArray[np.float32] = np.hstack([low, high, mean, (flat - mean).std(axis=1, keepdims=True)])
+        return levels.astype(np.float32)
 
     def with_context(self, slices_ZHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each slice of a stack with its neighbours, [Z, H, W] -> [Z, context_slices, H, W]; the ends repeat."""

@@ -92,14 +92,17 @@ def draw(config: AugmentConfig, batch: int, slices: int, ratio: float, generator
     )
 
 
-def apply(numbers: Draw, images_BSLL: Tensor, labels_BLL: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def apply(
+    numbers: Draw, images_BSLL: Tensor, labels_BLL: Tensor, size: int, *, keep_levels: bool = False
+) -> tuple[Tensor, Tensor]:
     """Cut, deform and recolour a batch.
 
     Args:
         numbers: from `draw`.
-        images_BSLL: float32, any intensities.
+        images_BSLL: float32, any intensities; 0..1 where levels are kept.
         labels_BLL: uint8 class numbers of the middle slices.
         size: side of the window, in pixels of the cached images.
+        keep_levels: leave slices as bright as they are beside one another; else each is scaled to 0..1.
 
     Returns:
         images [B, S, size, size] in 0..1 before noise, and labels [B, size, size] (int64).
@@ -121,14 +124,18 @@ def apply(numbers: Draw, images_BSLL: Tensor, labels_BLL: Tensor, size: int) -> 
         padding_mode="border",
         align_corners=False,
     ).reshape(batch, slices, size, size)
-    return _recolour(numbers, images), labels
+    return _recolour(numbers, images.clamp(0, 1) if keep_levels else _scaled(images)), labels
+
+
+def _scaled(images_BSHW: Tensor) -> Tensor:
+    low = images_BSHW.amin((2, 3), keepdim=True)
+    span = (images_BSHW.amax((2, 3), keepdim=True) - low).clamp_min(1e-6)
+    return (images_BSHW - low) / span
 
 
 def _recolour(numbers: Draw, images_BSHW: Tensor) -> Tensor:
     size = images_BSHW.shape[-1]
-    low = images_BSHW.amin((2, 3), keepdim=True)
-    span = (images_BSHW.amax((2, 3), keepdim=True) - low).clamp_min(1e-6)
-    images = ((images_BSHW - low) / span) ** numbers.gamma_B[:, None, None, None]
+    images = images_BSHW ** numbers.gamma_B[:, None, None, None]
     field = interpolate(numbers.bias_B1NN, size=(size, size), mode="bicubic", align_corners=True)
     images = images * torch.exp(field)
     for k in torch.nonzero(numbers.blur_B > 1.05).flatten().tolist():

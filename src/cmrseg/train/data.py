@@ -103,11 +103,13 @@ class SliceBank:
         images_NLL: float16 windows of all stacks one after another, each scaled to 0..1.
         labels_NLL: uint8 class numbers.
         context_MS: for each of the M slices that can be drawn, the index in N of its context slices.
+        levels_M4: `InputSpec.levels` of the stack of each, where stacks are normalised as one; else None.
     """
 
     images_NLL: NDArray[np.float16]
     labels_NLL: NDArray[np.uint8]
     context_MS: NDArray[np.int64]
+    levels_M4: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.context_MS)
@@ -125,6 +127,7 @@ def build_bank(cases: Iterable[Case], config: TrainConfig) -> SliceBank:
     images: list[NDArray[np.float16]] = []
     labels: list[NDArray[np.uint8]] = []
     contexts: list[NDArray[np.int64]] = []
+    levels: list[NDArray[np.float32]] = []
     start, reach = 0, config.input.context_slices // 2
     for case in cases:
         for image_ZLL, labels_ZLL in _windows(*load_case(case, config.data), config):
@@ -134,7 +137,12 @@ def build_bank(cases: Iterable[Case], config: TrainConfig) -> SliceBank:
             images.append(image_ZLL)
             labels.append(labels_ZLL)
             start += depth
-    return SliceBank(np.concatenate(images), np.concatenate(labels), np.concatenate(contexts))
+            if config.input.normalisation == "stack":
+                margin = (image_ZLL.shape[-1] - config.input.size) // 2
+                seen = image_ZLL[:, margin : margin + config.input.size, margin : margin + config.input.size]
+                levels.append(np.repeat(config.input.levels(seen), depth, axis=0))
+    stacked = np.concatenate(levels) if levels else None
+    return SliceBank(np.concatenate(images), np.concatenate(labels), np.concatenate(contexts), stacked)
 
 
 def _windows(

@@ -224,13 +224,15 @@ class _Loop:
             images, labels = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         else:
             images, labels = self._augmented(chosen, generator, ratio)
-        inputs = torch.from_numpy(config.input.normalise(images.numpy()))
+        levels = None if self.bank.levels_M4 is None else self.bank.levels_M4[chosen]
+        inputs = torch.from_numpy(config.input.normalise(images.numpy(), levels))
         return inputs.contiguous(memory_format=torch.channels_last), labels
 
     def _augmented(self, chosen: NDArray[np.int64], generator: torch.Generator, ratio: float) -> tuple[Tensor, Tensor]:
         images_BSLL, labels_BLL = self.bank.batch(chosen)
         numbers = augment.draw(self.config.augment, len(chosen), images_BSLL.shape[1], ratio, generator)
-        return augment.apply(numbers, images_BSLL, labels_BLL, self.config.input.size)
+        as_one = self.config.input.normalisation == "stack"
+        return augment.apply(numbers, images_BSLL, labels_BLL, self.config.input.size, keep_levels=as_one)
 
     def _outputs(self, inputs_BSHW: Tensor) -> Outputs:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.optim.precision == "bf16"):

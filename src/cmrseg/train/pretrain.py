@@ -125,6 +125,8 @@ class PretrainConfig:
                 f"not {self.input.context_slices} of {self.input.size} px.",
                 "Set input.size and encoder.image_size alike, and input.context_slices to 1.",
             )
+        if self.input.normalisation != "slice":
+            raise UsageError("Pre-training sees slices without their stack.", "Set input.normalisation to slice.")
         if self.cache_size < self.input.size:
             raise UsageError("The windows in memory are smaller than those of the network.", "Raise cache_size.")
         if not 0 <= self.check_share < 1:
