@@ -43,7 +43,7 @@ class BoxHead(nn.Module):
             LayerNorm2d(width),
             nn.GELU(),
         )
-        self.attention = nn.Conv2d(width, boxes, kernel_size=1)
+        self.attention = nn.Conv2d(width, boxes, kernel_size=1, bias=False)
         self.reach = nn.Conv2d(width, 4 * boxes, kernel_size=1)
 
     def forward(self, features_BDhw: Tensor) -> Tensor:
