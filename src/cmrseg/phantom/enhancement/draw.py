@@ -24,7 +24,7 @@ def random_spec(random: np.random.Generator, *, scar: bool | None = None) -> Enh
 
 def random_lesions(random: np.random.Generator) -> tuple[Lesion, ...]:
     """One to three scars: mostly of one coronary territory, the others of no coronary pattern."""
-    if random.random() < 0.8:
+    if random.random() < 0.85:
         lesions = [_ischaemic(random)]
         if random.random() < 0.2:
             lesions.append(_ischaemic(random))
@@ -41,12 +41,13 @@ def _ischaemic(random: np.random.Generator) -> Lesion:
     acute = random.random() < 0.25
     return Lesion(
         angle_degrees=float(random.uniform(middle - reach, middle + reach)),
-        width_degrees=float(35 + 150 * size * random.uniform(0.6, 1.2)),
-        level=float(random.uniform(0.4, 1.0) if lad else random.uniform(0.1, 0.8)),
-        length=float(random.uniform(0.3, 1.0) + 0.7 * size),
-        transmurality=float(np.clip(random.uniform(0.3, 1.25), 0, 1)),
-        taper=float(random.uniform(0.15, 0.9)),
-        roughness=float(random.uniform(0.1, 1.0)),
+        width_degrees=float(45 + 200 * size * random.uniform(0.6, 1.2)),
+        level=float(random.uniform(0.4, 0.9) if lad else random.uniform(0.15, 0.8)),
+        length=float(random.uniform(0.4, 1.2) + 1.2 * size),
+        transmurality=float(np.clip(random.uniform(0.4, 1.3), 0, 1)),
+        spared=float(max(0.0, random.uniform(-0.35, 0.3))),
+        taper=float(random.uniform(0.1, 0.7)),
+        roughness=float(random.uniform(0.1, 0.8)),
         no_reflow=float(random.uniform(0.3, 0.75)) if acute else 0.0,
     )
 
@@ -72,37 +73,41 @@ def _other(random: np.random.Generator) -> Lesion:
 
 def _contrast(random: np.random.Generator) -> dict[str, object]:
     psir = bool(random.random() < 0.3)
-    remote = float(random.normal(0.12, 0.14))
-    fat = random.uniform(0.8, 2.2)
+    remote = float(random.normal(0.24, 0.11))
+    grey = random.uniform(0.2, 0.8)
     return {
         "psir": psir,
         "psir_offset": float(np.exp(random.uniform(np.log(0.2), np.log(5.0)))),
-        "remote_signal": float(np.clip(remote, -0.25, 0.45)),
+        "remote_signal": float(np.clip(remote, -0.2, 0.5)),
         "remote_slice_sd": float(random.uniform(0, 0.06)),
+        "remote_regional_sd": float(random.uniform(0.03, 0.2)),
         "scar_signal": float(np.clip(random.lognormal(np.log(1.15), 0.25), 0.6, 2.2)),
         "no_reflow_signal": float(random.uniform(-0.05, 0.35)),
-        "rv_signal": float(np.clip(random.normal(0.88, 0.15), 0.55, 1.3)),
+        "rv_signal": float(np.clip(random.normal(0.98, 0.15), 0.6, 1.4)),
+        "rim_signal": float(random.uniform(0.1, 0.8)),
         "background_signals": (
-            float(random.uniform(0.0, 0.06)),
-            float(random.uniform(0.15, 0.5)),
-            float(random.uniform(0.5, 1.0)),
-            float(fat),
+            float(random.uniform(0.0, 0.03)),
+            float(grey * random.uniform(0.1, 0.5)),
+            float(grey),
+            float(random.uniform(0.7, 1.3)),
+            float(random.uniform(0.9, 2.6)),
         ),
         "grey_zone_mm": float(random.uniform(0.3, 2.0)),
-        "scar_texture": float(random.uniform(0.05, 0.3)),
-        "muscle_texture": float(random.uniform(0.02, 0.2)),
-        "blood_texture": float(random.uniform(0.03, 0.2)),
+        "scar_texture": float(random.uniform(0.05, 0.45)),
+        "muscle_texture": float(random.uniform(0.04, 0.2)),
+        "blood_texture": float(random.uniform(0.02, 0.15)),
+        "texture_mm": float(random.uniform(0.6, 2.0)),
         "trabeculae": float(random.uniform(0.5, 1.0)),
     }
 
 
 def _scanner(random: np.random.Generator) -> dict[str, object]:
-    x_mm = random.uniform(1.2, 2.0)
+    x_mm = random.uniform(1.1, 1.8)
     return {
         "resolution_xy_mm": (float(x_mm), float(x_mm * random.uniform(1.0, 1.5))),
-        "noise": float(np.exp(random.uniform(np.log(0.015), np.log(0.1)))),
-        "ghosting": float(max(0.0, random.uniform(-0.15, 0.5))),
-        "gain": float(random.uniform(0.05, 0.5)),
+        "noise": float(np.exp(random.uniform(np.log(0.012), np.log(0.07)))),
+        "ghosting": float(max(0.0, random.uniform(-0.1, 0.6))),
+        "gain": float(random.uniform(0.1, 0.6)),
         "gain_corrected": float(random.uniform(0, 1)),
         "slice_gain": float(random.uniform(0, 0.12)),
         "breath_hold_mm": float(random.uniform(0, 2.0)),

@@ -111,7 +111,7 @@ def _cross_section(lesion: Lesion, wall: Wall, z: int, level: float, grain: _Gra
     depth = wall.depth[z]
     match lesion.pattern:
         case "ischaemic":
-            scar = depth < extent
+            scar = (depth < extent) & (depth >= lesion.spared)
         case "subepicardial":
             scar = depth > 1 - extent
         case "midwall":

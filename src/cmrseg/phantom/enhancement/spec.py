@@ -31,6 +31,8 @@ class Lesion:
     """Share of the ventricle's length it covers; 2 and more is all of it whatever the level."""
     transmurality: float = 0.7
     """Share of the wall's depth that is scar where it is deepest."""
+    spared: float = 0.0
+    """Share of the wall's depth next to the endocardium that an ischaemic scar leaves out."""
     depth: float = 0.5
     """Depth of the middle of a mid-wall scar: 0 is the endocardium, 1 the epicardium."""
     taper: float = 0.5
@@ -43,9 +45,9 @@ class Lesion:
     """Extent of the dark core of an ischaemic scar relative to the scar's own, 0 to 1; 0 is none."""
 
     def __post_init__(self) -> None:
-        shares = (self.level, self.transmurality, self.depth, self.taper, self.density, self.no_reflow)
+        shares = (self.level, self.transmurality, self.spared, self.depth, self.taper, self.density, self.no_reflow)
         if not np.isfinite(shares).all() or min(shares) < 0 or max(shares) > 1:
-            raise ValueError("level, transmurality, depth, taper, density and no_reflow of a lesion lie in 0 to 1")
+            raise ValueError("all shares of a lesion, and its level and depth, lie in 0 to 1")
         if self.width_degrees <= 0 or self.length <= 0 or self.roughness < 0:
             raise ValueError("a lesion needs a width and a length above 0 and a roughness of at least 0")
 
@@ -65,14 +67,19 @@ class EnhancementSpec:
     """Signal of nulled muscle; negative where the inversion time is too short, which magnitude pictures rectify."""
     remote_slice_sd: float = 0.0
     """How much that differs from slice to slice, as inversion times do (SD)."""
+    remote_regional_sd: float = 0.0
+    """How much that differs from one region of the wall to the next, as nulling and motion do (SD)."""
     scar_signal: float = 1.2
     """Signal of dense scar."""
     no_reflow_signal: float = 0.1
     """Signal of the dark core."""
     rv_signal: float = 0.9
     """Signal of blood in the right ventricle."""
-    background_signals: tuple[float, float, float, float] = (0.02, 0.3, 0.8, 1.2)
-    """Signal around the heart of what is black, as grey as muscle, as bright as blood, and brightest (fat) on cine."""
+    rim_signal: float = 0.1
+    """Signal of what lies against the heart and is dark on cine: RV wall, pericardium, fluid."""
+    background_signals: tuple[float, float, float, float, float] = (0.0, 0.08, 0.3, 0.8, 1.2)
+    """Signal around the heart of what on cine is black, half as bright as muscle (lung), as muscle, as blood, brightest
+    (fat)."""
     grey_zone_mm: float = 0.5
     """Blur of the scar's signal over its border (SD), where strands of scar and muscle mix."""
     scar_texture: float = 0.0
@@ -81,6 +88,8 @@ class EnhancementSpec:
     """Variation of signal within nulled muscle (SD, relative to blood)."""
     blood_texture: float = 0.0
     """Variation of signal within blood (SD, as a share of it)."""
+    texture_mm: float = 1.5
+    """Grain of all three: SD of the smoothing that makes it."""
     trabeculae: float = 1.0
     """How much of the papillary muscles and trabeculae of the cine is seen in the blood, 0 to 1."""
 
@@ -118,10 +127,11 @@ class EnhancementSpec:
             self.slice_gain,
             self.breath_hold_mm,
             self.remote_slice_sd,
+            self.remote_regional_sd,
         )
         if not np.isfinite(amounts).all() or min(amounts) < 0:
             raise ValueError("background signals, textures, noise, ghosting, gains and shifts must be at least 0")
-        if min(*self.resolution_xy_mm, self.blood_units) <= 0 or (self.slice_distance_mm or 1.0) <= 0:
-            raise ValueError("resolution, slice distance and units must be above 0")
+        if min(*self.resolution_xy_mm, self.blood_units, self.texture_mm) <= 0 or (self.slice_distance_mm or 1.0) <= 0:
+            raise ValueError("resolution, grain, slice distance and units must be above 0")
         if not (0 <= self.trabeculae <= 1 and 0 <= self.gain_corrected <= 1):
             raise ValueError("trabeculae and gain_corrected lie in 0 to 1")

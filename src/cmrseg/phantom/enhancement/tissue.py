@@ -24,7 +24,10 @@ _COARSE = 4
 _MIN_CONTRAST = 0.1
 #: Brightness over blood on cine from which tissue counts as the brightest kind, fat close to the coil.
 _BRIGHTEST = 1.8
-_TEXTURE_MM = 1.8
+#: Grain of incomplete nulling from region to region, SD of smoothing.
+_REGION_MM = 8.0
+#: What lies against the heart is mixed with the muscle's signal over about this far outside it.
+_PERICARDIUM_MM = 1.5
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,19 @@ def tissue_signal(
     blood = np.where(tissues.cavity | tissues.rv, 1 - (1 - blood) * np.float32(spec.trabeculae), blood)
     n_slices = len(cine)
     by_slice = random.standard_normal((n_slices, 1, 1), dtype=np.float32) * np.float32(spec.remote_slice_sd)
-    fields = [smooth_field(random, cine.shape, _TEXTURE_MM, spacing_xy_mm, 0.3) for _ in range(2)]
-    muscle = np.float32(spec.remote_signal) + by_slice + np.float32(spec.muscle_texture) * fields[0]
+    fields = [smooth_field(random, cine.shape, spec.texture_mm, spacing_xy_mm, 0.3) for _ in range(2)]
+    regional = smooth_field(random, cine.shape, _REGION_MM, spacing_xy_mm, 0.5)
+    away = _distance_mm(tissues.heart, spacing_xy_mm)
+    level = np.float32(spec.rim_signal - spec.remote_signal) * (1 - np.exp(-away / np.float32(_PERICARDIUM_MM)))
+    muscle = level + np.float32(spec.remote_signal) + by_slice + np.float32(spec.remote_regional_sd) * regional
+    muscle = muscle + np.float32(spec.muscle_texture) * fields[0]
     muscle = _with_scar(muscle, tissues, fields[1], spacing_xy_mm, spec)
     bright = 1 + np.float32(spec.blood_texture) * fields[1]
     bright = bright * np.where(_nearer_to(tissues.rv, tissues.cavity | tissues.muscle), np.float32(spec.rv_signal), 1)
     heart = blood * bright + (1 - np.minimum(blood, 1)) * muscle
-    around = np.interp(cine, (0.0, muscle_level, 1.0, _BRIGHTEST), spec.background_signals).astype(np.float32)
-    near = _rim(tissues.heart, spacing_xy_mm)
+    greys = (0.0, muscle_level / 2, muscle_level, 1.0, _BRIGHTEST)
+    around = np.interp(cine, greys, spec.background_signals).astype(np.float32)
+    near = np.exp(-((away / np.float32(_RIM_MM)) ** 2))
     signal: Floats = near * heart + (1 - near) * around
     return signal
 
@@ -167,10 +175,9 @@ def _nearer_to(one: Mask, other: Mask) -> Mask:
     return result
 
 
-def _rim(heart: Mask, spacing_xy_mm: tuple[float, float]) -> Floats:
-    """1 on the heart, falling to 0 around it."""
-    near = np.zeros(heart.shape, np.float32)
+def _distance_mm(heart: Mask, spacing_xy_mm: tuple[float, float]) -> Floats:
+    """Distance from the heart in the plane of each slice; far on slices without it."""
+    away = np.full(heart.shape, 1e3, np.float32)
     for z in np.flatnonzero(heart.any(axis=(1, 2))):
-        away = ndimage.distance_transform_edt(~heart[z], sampling=spacing_xy_mm[::-1])
-        near[z] = np.exp(-((away / _RIM_MM) ** 2))
-    return near
+        away[z] = ndimage.distance_transform_edt(~heart[z], sampling=spacing_xy_mm[::-1])
+    return away
