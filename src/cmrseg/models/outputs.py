@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -33,7 +33,6 @@ class StartsFromWeights(Protocol):
         ...
 
 
-@runtime_checkable
 class EncoderDecoder(StartsFromWeights, Protocol):
     """A network whose encoder may be frozen, so that its features can be computed once and kept.
 
@@ -51,3 +50,11 @@ class EncoderDecoder(StartsFromWeights, Protocol):
     def decode(self, features_BDhw: Tensor, size_hw: tuple[int, int]) -> Tensor | Outputs:
         """Logits [B, K, H, W], or Outputs in training mode, from features."""
         ...
+
+
+def is_encoder_decoder(model: object) -> TypeGuard[EncoderDecoder]:
+    """Whether a network has what `EncoderDecoder` asks for.
+
+    ``isinstance`` would not do: since Python 3.12 it overlooks submodules, which are not attributes of the class.
+    """
+    return all(hasattr(model, name) for name in ("encoder", "encoder_frozen", "encode", "decode", "load_encoder"))

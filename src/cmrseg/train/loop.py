@@ -24,7 +24,7 @@ from cmrseg.losses.composite import CompositeLoss
 from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
 from cmrseg.models.encoder_bundle import encoder_path
-from cmrseg.models.outputs import EncoderDecoder, Outputs, StartsFromWeights, outputs_of
+from cmrseg.models.outputs import Outputs, StartsFromWeights, is_encoder_decoder, outputs_of
 from cmrseg.train import augment, checkpoint
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import SliceBank
@@ -114,7 +114,7 @@ def train(
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
     """Trainable weights with their peak learning rates: the encoder's own, where the configuration gives it one."""
     optim = config.optim
-    separate = optim.encoder_learning_rate > 0 and isinstance(model, EncoderDecoder)
+    separate = optim.encoder_learning_rate > 0 and is_encoder_decoder(model)
     groups: dict[float, list[nn.Parameter]] = {}
     for name, value in model.named_parameters():
         rate = optim.encoder_learning_rate if separate and name.startswith("encoder.") else optim.learning_rate
@@ -174,7 +174,7 @@ class _Loop:
         self.criterion = CompositeLoss(config.loss)
         self.steps = len(bank) // (config.optim.batch_size * workers.count)
         self.cache: FeatureCache | None = None
-        if config.data.augmented_variants and isinstance(model, EncoderDecoder) and model.encoder_frozen:
+        if config.data.augmented_variants and is_encoder_decoder(model) and model.encoder_frozen:
             self.cache = FeatureCache(run / "features", encoder_signature(model.encoder, config.model))
         self.parallel = model if self.cache is not None else workers.wrap(model)
 
@@ -236,7 +236,7 @@ class _Loop:
 
     def _outputs(self, inputs_BSHW: Tensor) -> Outputs:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
-            if self.cache is not None and isinstance(self.model, EncoderDecoder):
+            if self.cache is not None and is_encoder_decoder(self.model):
                 features = self.cache.features(inputs_BSHW, self.model.encode)
                 return outputs_of(self.model.decode(features, (inputs_BSHW.shape[-2], inputs_BSHW.shape[-1])))
             return outputs_of(self.parallel(inputs_BSHW))

@@ -17,7 +17,7 @@ from cmrseg.models import registry
 from cmrseg.models.cardiosam.config import CardioSAMConfig, ablation
 from cmrseg.models.cardiosam.model import CardioSAM
 from cmrseg.models.encoder_bundle import write_encoder_bundle
-from cmrseg.models.outputs import EncoderDecoder, Outputs, outputs_of
+from cmrseg.models.outputs import Outputs, is_encoder_decoder, outputs_of
 from cmrseg.models.sam.image_encoder import ImageEncoderViT
 
 ROWS = ablation(TINY)
@@ -80,7 +80,7 @@ def test_every_row_of_the_ablation_exports(row: str, tmp_path: Path) -> None:
 def test_forward_is_decode_of_encode() -> None:
     network = _network().eval()
     image = noise(2, 1, 32, 40)
-    assert isinstance(network, EncoderDecoder)
+    assert is_encoder_decoder(network)
     with torch.no_grad():
         features = network.encode(image)
         assert features.shape == (2, 32, 4, 5)

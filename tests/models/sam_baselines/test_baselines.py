@@ -14,7 +14,7 @@ from cmrseg.errors import BundleError, UsageError
 from cmrseg.losses.composite import DICE_CE, CompositeLoss
 from cmrseg.models import registry
 from cmrseg.models.encoder_bundle import write_encoder_bundle
-from cmrseg.models.outputs import EncoderDecoder, outputs_of
+from cmrseg.models.outputs import is_encoder_decoder, outputs_of
 from cmrseg.models.sam.image_encoder import ImageEncoderViT
 from cmrseg.models.sam.sam import Sam
 from cmrseg.models.sam_baselines.config import MedSamConfig, SamLoraConfig, SamPromptTuningConfig
@@ -90,7 +90,7 @@ def test_gradients_reach_all_that_learns_and_move_nothing_else(variant: str) -> 
 def test_forward_is_decode_of_encode(variant: str) -> None:
     model = network(variant).eval()
     image = noise(2, 1, 32, 40)
-    assert isinstance(model, EncoderDecoder)
+    assert is_encoder_decoder(model)
     with torch.no_grad():
         assert torch.equal(model(image), model.decode(model.encode(image), (32, 40)))
 

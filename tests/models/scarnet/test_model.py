@@ -20,7 +20,7 @@ from cmrseg.losses.composite import CompositeLoss
 from cmrseg.losses.scar import PRESETS as LOSSES
 from cmrseg.models import registry
 from cmrseg.models.encoder_bundle import write_encoder_bundle
-from cmrseg.models.outputs import EncoderDecoder, outputs_of
+from cmrseg.models.outputs import is_encoder_decoder, outputs_of
 from cmrseg.models.sam.image_encoder import ImageEncoderViT
 from cmrseg.models.scarnet.config import ScarNetConfig, ablation
 from cmrseg.models.scarnet.model import ScarNet
@@ -144,7 +144,7 @@ def test_registry_builds_it() -> None:
 def test_forward_is_decode_of_encode(row: str, slices: int) -> None:
     network = _network(dataclasses.replace(ROWS[row], in_channels=slices)).eval()
     image = noise(2, slices, 32, 40)
-    assert isinstance(network, EncoderDecoder)
+    assert is_encoder_decoder(network)
     with torch.no_grad():
         features = network.encode(image)
         # behind the encoder's 32 channels, 8 x 8 px of every slice
@@ -180,7 +180,7 @@ def test_features_may_be_kept_unless_a_mixture_of_slices_is_learned(slices: int,
 
 def test_without_sam_branch_there_is_no_encoder() -> None:
     network = _network(ROWS["U-Net alone"])
-    assert not isinstance(network, EncoderDecoder)
+    assert not is_encoder_decoder(network)
     for call in (
         lambda: network.load_encoder(Path("nowhere")),
         lambda: network.encode(noise(1, 1, 32, 32)),
