@@ -79,8 +79,10 @@ MYOPS = LabelScheme(
     "myops",
     {"background": 0, "lv_myocardium": 200, "lv_cavity": 500, "rv_cavity": 600, "oedema": 1220, "scar": 2221},
 )
+#: ScarNet's HDF5 masks.
+SCARNET = LabelScheme("scarnet", {"background": 0, "lv_myocardium": 1, "lv_cavity": 2, "scar": 3})
 
-SCHEMES: Mapping[str, LabelScheme] = MappingProxyType({s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS)})
+SCHEMES: Mapping[str, LabelScheme] = MappingProxyType({s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET)})
 
 
 def convert(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from cmrseg.errors import InputRefused
+from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io import read
-from cmrseg.io.datasets import emidec, myops
+from cmrseg.io.datasets import emidec, myops, scarnet
 from cmrseg.io.inspection import inspect
 from cmrseg.labels import LGE, LGE_RV, MYOPS
 
@@ -157,6 +158,78 @@ def test_emidec_refusals(emidec_patient: Path) -> None:
     assert refusal(read, emidec_patient, "cine") == "no_cine"
     save(emidec_patient / "Contours/more.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
     assert refusal(emidec.truth, emidec_patient) == "ambiguous"
+
+
+# ---- ScarNet's HDF5
+
+
+def write_slice(
+    folder: Path, name: str, key: str, values: np.ndarray, spacing: tuple[float, ...] | None = None
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    folder.mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / name, "w") as file:
+        file[key] = values
+        if spacing:
+            file[key].attrs["spacing_xyz_mm"] = spacing
+
+
+@pytest.fixture
+def scarnet_patient(tmp_path: Path) -> Path:
+    folder = tmp_path / "P001"
+    for z in range(11):  # slice_10 comes after slice_9, not after slice_1
+        masks = np.zeros((20, 24), np.uint8)
+        masks[:5, :4], masks[5:9, :4], masks[9:12, :4] = 1, 2, 3
+        write_slice(folder / "Mag_image", f"slice_{z}.h5", "image_mag", np.full((20, 24), 10.0 + z), (1.5, 1.25, 8.0))
+        write_slice(folder / "4layer_mask", f"slice_{z}.h5", "mask", masks)
+    return folder
+
+
+def test_scarnet_slices_follow_their_numbers_and_masks_change_theirs(scarnet_patient: Path) -> None:
+    study = read(scarnet_patient)
+    (image,) = study.images
+    assert (image.kind, image.source["reader"], len(study.inputs)) == ("lge", "scarnet", 11)
+    np.testing.assert_array_equal(image.data[0, :, 0, 0], 10.0 + np.arange(11))
+    assert image.geometry.spacing_xyz_mm == pytest.approx((1.5, 1.25, 8.0))
+    truth = scarnet.truth(scarnet_patient)
+    assert truth.scheme is LGE
+    assert truth.geometry == image.geometry
+    assert {name: int((truth.labels[0, 0] == LGE[name]).sum()) for name in ("lv_myocardium", "lv_cavity", "scar")} == {
+        "lv_myocardium": 20,
+        "lv_cavity": 16,
+        "scar": 12,
+    }
+    assert [c.case_id for c in scarnet.cases(scarnet_patient.parent)] == ["P001"]
+    assert inspect(scarnet_patient).stacks[0].n_files == 11
+
+
+def test_scarnet_refusals(scarnet_patient: Path) -> None:
+    assert refusal(read, scarnet_patient, "cine") == "no_cine"
+    images = scarnet_patient / "Mag_image"
+    write_slice(images, "slice_0.h5", "image_mag", np.ones((20, 24)))
+    assert refusal(read, scarnet_patient) == "no_spacing"
+    write_slice(images, "slice_0.h5", "image_mag", np.ones((20, 25)), (1.5, 1.5, 8.0))
+    assert refusal(read, scarnet_patient) == "geometry"
+    write_slice(images, "slice_0.h5", "other", np.ones((20, 24)))
+    assert refusal(read, scarnet_patient) == "unreadable"
+    (images / "slice_0.h5").write_bytes(b"no HDF5")
+    assert refusal(read, scarnet_patient) == "unreadable"
+    (images / "slice_0.h5").unlink()
+    assert refusal(scarnet.truth, scarnet_patient) == "mask_mismatch"
+
+
+def test_scarnet_follows_no_link_out_of_the_file(scarnet_patient: Path, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    write_slice(tmp_path, "elsewhere.h5", "image_mag", np.ones((20, 24)))
+    with h5py.File(scarnet_patient / "Mag_image" / "slice_3.h5", "w") as file:
+        file["image_mag"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "image_mag")
+    assert refusal(read, scarnet_patient) == "unreadable"
+
+
+def test_scarnet_without_h5py_names_the_extra(scarnet_patient: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(UsageError, match=r"cmrseg\[hdf5\]"):
+        read(scarnet_patient)
 
 
 def test_inspect_names_the_layout(emidec_patient: Path, myops_patient: Path) -> None:

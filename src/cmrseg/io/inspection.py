@@ -17,6 +17,7 @@ _REASONS = {
     "mnms": "a patient folder in the layout of M&Ms",
     "emidec": "a patient folder in EMIDEC's layout",
     "myops": "a patient folder in the layout of MyoPS",
+    "scarnet": "a patient folder in ScarNet's HDF5 layout",
     "folder": "the one image of its kind in the folder",
     "nifti": "the file that was given",
 }
@@ -48,7 +49,7 @@ def inspect(path: Path | str, kind: Kind | None = None) -> Inspection:
         study = read(path, kind)
     except InputRefused as error:
         refusal = (error.code, error.cause, error.remedy)
-    n_used = sum(is_nifti(Path(name)) for name in study.inputs) if study else 0
+    n_used = sum(is_nifti(Path(name)) or name.endswith(".h5") for name in study.inputs) if study else 0
     return Inspection(
         name=study.name if study else path.name,
         n_files=len(files),

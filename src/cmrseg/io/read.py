@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops
+from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops, scarnet
 from cmrseg.io.nifti import is_nifti
 from cmrseg.study import Kind, Study
 
-Layout = Literal["nifti", "acdc", "mnms", "emidec", "myops", "dicom", "folder"]
+Layout = Literal["nifti", "acdc", "mnms", "emidec", "myops", "scarnet", "dicom", "folder"]
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 
@@ -26,8 +26,8 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
     """Read a study.
 
     Args:
-        path: a NIfTI file, an enhanced DICOM file, or a folder: a patient of ACDC, M&Ms, EMIDEC or MyoPS, DICOM files
-            in any order and nesting, or a plain folder with one NIfTI image.
+        path: a NIfTI file, an enhanced DICOM file, or a folder: a patient of ACDC, M&Ms, EMIDEC, MyoPS or in
+            ScarNet's HDF5 layout, DICOM files in any order and nesting, or a plain folder with one NIfTI image.
         kind: ``"cine"`` or ``"lge"`` overrides what the files say of themselves.
 
     Returns:
@@ -35,6 +35,7 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
 
     Raises:
         InputRefused: with one of `cmrseg.errors.REFUSAL_CODES`; nothing else is raised on bad input.
+        UsageError: the layout needs a package that is not installed (HDF5).
     """
     path = named(Path(path))
     with os_errors_become_refusals():
@@ -49,6 +50,8 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
                 return _only_lge(emidec.read(path), kind)
             case "myops":
                 return _only_lge(myops.read(path), kind)
+            case "scarnet":
+                return _only_lge(scarnet.read(path), kind)
             case "folder":
                 return folder.read(path, kind)
             case "dicom":
@@ -111,6 +114,8 @@ def _layout_of_folder(path: Path) -> Layout:
         return "emidec"
     if myops.is_case(path):
         return "myops"
+    if scarnet.is_case(path):
+        return "scarnet"
     files = [p for p in path.rglob("*") if p.is_file()]
     if not files:
         raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
