@@ -57,7 +57,7 @@ def write_labels(path: Path, labels_KZYX: Labels, spacing: tuple[float, ...] = S
     path.parent.mkdir(parents=True, exist_ok=True)
     array = labels_KZYX.transpose(3, 2, 1, 0)
     array = array[..., 0] if array.shape[-1] == 1 else array
-    nib.save(nib.Nifti1Image(array, np.diag([*spacing, 1.0])), path)
+    nib.save(nib.Nifti1Image(array, _affine(spacing)), path)
     return path
 
 
@@ -85,4 +85,9 @@ def write_acdc(root: Path, patients: Mapping[str, Labels], groups: Mapping[str, 
 
 def write_image(path: Path, picture_ZYX: NDArray[np.float32]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(picture_ZYX.transpose(2, 1, 0), np.diag([*SPACING_XYZ_MM, 1.0])), path)
+    nib.save(nib.Nifti1Image(picture_ZYX.transpose(2, 1, 0), _affine(SPACING_XYZ_MM)), path)
+
+
+def _affine(spacing: tuple[float, ...]) -> NDArray[np.float64]:
+    """In NIfTI's directions, so that it is that of `GRID` in LPS."""
+    return np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])

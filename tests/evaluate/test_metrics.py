@@ -77,7 +77,7 @@ def test_surface_is_what_touches_the_outside_by_a_face() -> None:
 def test_distances_of_boxes_one_slice_apart_by_hand() -> None:
     a, b = box((2, 6), (2, 6), (2, 6)), box((3, 7), (2, 6), (2, 6))
     values = score_mask(a, b, (10.0, 1.0, 1.0)).values
-    # Of 56 surface voxels 16 lie a slice beyond the other box, 4 in the middle of its cross-section, 1 mm from its side.
+    # Of 56 surface voxels 16 lie a slice beyond the other box, and 4 within it, 1 mm from its side.
     assert values["assd_mm"] == pytest.approx((16 * 10 + 4 * 1) / 56)
     assert values["hd_mm"] == 10.0
     assert values["hd95_mm"] == 10.0
@@ -88,7 +88,7 @@ def test_hd95_is_the_larger_of_both_directed_percentiles() -> None:
     a[0] = b[0] = True
     b[7, :2] = True
     values = score_mask(a, b, (1.0, 1.0)).values
-    # One way all 21 are 0. The other way 21 are 0 and two are 7: the 95th percentile lies 0.9 of the way to the first 7.
+    # One way all 21 are 0. The other way 21 are 0 and two are 7: the percentile lies 0.9 of the way to the first 7.
     assert values["hd95_mm"] == pytest.approx(0.9 * 7)
     assert values["hd_mm"] == 7.0
     assert values["assd_mm"] == pytest.approx(2 * 7 / 44)
@@ -146,6 +146,6 @@ def test_a_correct_absence_is_perfect_or_left_out_and_never_a_miss() -> None:
     assert left_out.values["hd95_mm"] is None
     assert left_out.values["specificity"] == 1.0
     assert left_out.values["volume_error_ml"] == 0.0
-    assert not (left_out.missed or left_out.invented)
+    assert (left_out.missed, left_out.invented) == (False, False)
     # a miss stays a miss under either policy
     assert score_mask(empty, box(shape=(4, 4, 4)), (1.0, 1.0, 1.0), EmptyMasks("left_out")).values["dice"] == 0.0

@@ -78,13 +78,14 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 
 def test_paired_test_by_hand() -> None:
     second = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
-    found = paired_test(second + [1, 2, 3, 4, 5], second)
+    first = second + np.arange(1, 6)
+    found = paired_test(first, second)
     assert (found.n, found.mean_difference) == (5, 3.0)
     # SD of 1..5 is sqrt(2.5); t = 3 / sqrt(2.5 / 5) = 4.2426 with 4 degrees of freedom
     assert found.t_p == pytest.approx(0.013236, abs=1e-6)
     assert found.wilcoxon_p == pytest.approx(2 / 2**5)
     assert found.d_z == pytest.approx(3 / 2.5**0.5)
-    spreads = np.std(second + [1, 2, 3, 4, 5], ddof=1), np.std(second, ddof=1)
+    spreads = np.std(first, ddof=1), np.std(second, ddof=1)
     assert found.d_av == pytest.approx(3 / np.mean(spreads))
     assert found.interval is not None
     assert found.interval.low < 3 < found.interval.high
