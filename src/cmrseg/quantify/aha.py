@@ -119,7 +119,12 @@ def aha_sectors(
     if rv_ZYX is not None:
         insertion = _anterior_insertion(myocardium_ZYX, cavity_ZYX, rv_ZYX, levels, closed, long_axis, geometry)
     if insertion is None:
-        return replace(empty, findings=(_not_oriented("the right ventricle is not seen to join the septum"),))
+        why = (
+            "the masks hold no right ventricle"
+            if rv_ZYX is None
+            else "the right ventricle is not seen to join the septum"
+        )
+        return replace(empty, findings=(_not_oriented(why),))
 
     oriented = replace(empty, anterior_insertion=insertion, findings=_orientation_findings(geometry, long_axis))
     segments = np.zeros(myocardium_ZYX.shape, np.uint8)

@@ -22,9 +22,9 @@ class Borders:
 
     Args:
         centre_xy: centroid of the cavity in index coordinates (column, row).
-        angles: float64[N_RAYS] in radians, counter-clockwise as seen from the apex, from 0 to 2 pi.
-        endo_mm: float64[N_RAYS] radius of the endocardium.
-        epi_mm: float64[N_RAYS] radius of the epicardium, at least that of the endocardium.
+        angles: float64[rays] in radians, counter-clockwise as seen from the apex, from 0 to 2 pi.
+        endo_mm: float64[rays] radius of the endocardium.
+        epi_mm: float64[rays] radius of the epicardium, at least that of the endocardium.
     """
 
     centre_xy: tuple[float, float]
@@ -46,13 +46,14 @@ def centroid_xy(mask_YX: NDArray[np.bool_]) -> tuple[float, float]:
     return float(columns.mean()), float(rows.mean())
 
 
-def ray_directions(mirrored: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ray_directions(mirrored: bool, n_rays: int = N_RAYS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Angles of the rays, counter-clockwise as seen from the apex, and their unit vectors (x, y) with y downwards.
 
     Args:
         mirrored: True when the picture is seen from the base, so that x runs the other way.
+        n_rays: how many, equally spaced.
     """
-    angles: NDArray[np.float64] = np.arange(N_RAYS, dtype=np.float64) * (2 * np.pi / N_RAYS)
+    angles: NDArray[np.float64] = np.arange(n_rays, dtype=np.float64) * (2 * np.pi / n_rays)
     x = np.cos(angles) * (-1.0 if mirrored else 1.0)
     return angles, np.stack([x, -np.sin(angles)], axis=-1)
 
@@ -63,6 +64,7 @@ def find_borders(
     spacing_xy_mm: tuple[float, float],
     *,
     mirrored: bool = False,
+    n_rays: int = N_RAYS,
 ) -> Borders | None:
     """Borders of the wall along rays from the cavity's centroid.
 
@@ -74,6 +76,7 @@ def find_borders(
         cavity_YX: LV cavity of the slice.
         spacing_xy_mm: pixel size.
         mirrored: see `ray_directions`.
+        n_rays: see `ray_directions`.
 
     Returns:
         The borders, or None when there is no cavity or it is too small to have a border (a few pixels).
@@ -81,7 +84,7 @@ def find_borders(
     if not cavity_YX.any():
         return None
     centre_xy = centroid_xy(cavity_YX)
-    angles, directions = ray_directions(mirrored)
+    angles, directions = ray_directions(mirrored, n_rays)
     epicardium = ndimage.binary_fill_holes(myocardium_YX | cavity_YX)
     endo_mm = _outermost_crossing_mm(cavity_YX, centre_xy, directions, spacing_xy_mm)
     epi_mm = _outermost_crossing_mm(epicardium, centre_xy, directions, spacing_xy_mm)
