@@ -91,6 +91,25 @@ def test_paired_test_by_hand() -> None:
     assert found.interval.low < 3 < found.interval.high
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_wilcoxon_is_that_of_scipy_without_ties_and_with_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for n in (5, 15, 49):
+        first, second = rng.normal(0.4, 1.0, n), np.zeros(n)
+        assert paired_test(first, second).wilcoxon_p == pytest.approx(stats.wilcoxon(first, method="exact").pvalue)
+    tied = rng.integers(-2, 5, 8).astype(float)
+    nonzero = tied[tied != 0]
+    exact = stats.wilcoxon(nonzero, method=stats.PermutationMethod()).pvalue
+    assert paired_test(tied, np.zeros(8)).wilcoxon_p == pytest.approx(exact)
+    many = rng.normal(0.1, 1.0, 80)
+    assert paired_test(many, np.zeros(80)).wilcoxon_p == pytest.approx(stats.wilcoxon(many).pvalue)
+
+
+def test_wilcoxon_with_ties_by_hand() -> None:
+    # Ranks 1.5, 1.5, 3, 4: of 16 choices of signs 3 give a sum of 1.5 or less (none, one 1.5, the other).
+    assert paired_test([-1.0, 1.0, 2.0, 3.0], np.zeros(4)).wilcoxon_p == pytest.approx(2 * 3 / 16)
+
+
 def test_the_sign_says_which_is_higher() -> None:
     better, worse = np.array([0.9, 0.8, 0.95]), np.array([0.7, 0.75, 0.8])
     assert paired_test(better, worse).mean_difference > 0

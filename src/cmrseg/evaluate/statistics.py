@@ -13,6 +13,8 @@ from scipy import stats
 Values = NDArray[np.float64]
 #: Resamples of a bootstrap interval.
 RESAMPLES = 2000
+#: Up to so many patients the Wilcoxon test is exact, ties included.
+_EXACT_UP_TO = 50
 #: An SD below this share of the mean is the rounding of equal numbers.
 _ROUNDING = 1e-12
 
@@ -99,7 +101,8 @@ class PairedTest:
         mean_difference: of first minus second.
         interval: bootstrap interval of the mean difference; None for fewer than two patients.
         t_p: two-sided p of the paired t test.
-        wilcoxon_p: two-sided p of the Wilcoxon signed-rank test, equal pairs left out (Wilcoxon 1945).
+        wilcoxon_p: two-sided p of the Wilcoxon signed-rank test, equal pairs left out (Wilcoxon 1945); exact up to 50
+            pairs that differ, with the normal approximation beyond.
         d_z: Cohen's d for paired samples: mean difference over the SD of differences; None where that SD is 0 and the
             mean is not.
         d_av: mean difference over the average of both SDs (Cumming 2012); None likewise.
@@ -138,7 +141,7 @@ def paired_test(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Paired
         t_p = wilcoxon_p = 1.0
     else:
         t_p = float(stats.ttest_rel(a, b).pvalue) if sd > 0 else 0.0
-        wilcoxon_p = float(stats.wilcoxon(difference).pvalue)
+        wilcoxon_p = _signed_rank_p(difference)
     return PairedTest(
         len(difference),
         mean,
@@ -148,6 +151,22 @@ def paired_test(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Paired
         _in_units_of(sd, mean),
         _in_units_of(average_sd, mean),
     )
+
+
+def _signed_rank_p(difference: Values) -> float:
+    """Two-sided p of the signed-rank test; some difference is not 0."""
+    difference = difference[difference != 0]
+    if len(difference) > _EXACT_UP_TO:
+        return float(stats.wilcoxon(difference).pvalue)
+    # Ranks of ties are halves: twice the ranks are whole numbers, whose sums over all choices of signs are counted.
+    ranks = np.rint(2 * stats.rankdata(np.abs(difference))).astype(int)
+    ways = np.zeros(int(ranks.sum()) + 1)
+    ways[0] = 1.0
+    for rank in ranks:
+        ways[rank:] = ways[rank:] + ways[:-rank]
+    positive = int(ranks[difference > 0].sum())
+    tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
+    return float(min(1.0, 2 * tail / 2.0 ** len(ranks)))
 
 
 def _in_units_of(sd: float, mean: float) -> float | None:
