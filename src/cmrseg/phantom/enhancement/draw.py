@@ -47,7 +47,7 @@ def _ischaemic(random: np.random.Generator) -> Lesion:
         transmurality=float(np.clip(random.uniform(0.4, 1.3), 0, 1)),
         spared=float(max(0.0, random.uniform(-0.35, 0.3))),
         taper=float(random.uniform(0.1, 0.7)),
-        roughness=float(random.uniform(0.1, 0.8)),
+        roughness=float(random.uniform(0.05, 0.5)),
         no_reflow=float(random.uniform(0.3, 0.75)) if acute else 0.0,
     )
 
@@ -66,7 +66,7 @@ def _other(random: np.random.Generator) -> Lesion:
         transmurality=float(random.uniform(0.5, 1.0) if patchy else random.uniform(0.2, 0.6)),
         depth=float(random.uniform(0.3, 0.65)),
         taper=float(random.uniform(0.15, 0.8)),
-        roughness=float(random.uniform(0.2, 1.0)),
+        roughness=float(random.uniform(0.1, 0.7)),
         density=float(random.uniform(0.25, 0.7)) if patchy else 1.0,
     )
 
@@ -80,7 +80,7 @@ def _contrast(random: np.random.Generator) -> dict[str, object]:
         "psir_offset": float(np.exp(random.uniform(np.log(0.2), np.log(5.0)))),
         "remote_signal": float(np.clip(remote, -0.2, 0.5)),
         "remote_slice_sd": float(random.uniform(0, 0.06)),
-        "remote_regional_sd": float(random.uniform(0.03, 0.2)),
+        "remote_regional_sd": float(random.uniform(0.05, 0.25)),
         "scar_signal": float(np.clip(random.lognormal(np.log(1.15), 0.25), 0.6, 2.2)),
         "no_reflow_signal": float(random.uniform(-0.05, 0.35)),
         "rv_signal": float(np.clip(random.normal(0.98, 0.15), 0.6, 1.4)),
@@ -93,7 +93,7 @@ def _contrast(random: np.random.Generator) -> dict[str, object]:
             float(random.uniform(0.9, 2.6)),
         ),
         "grey_zone_mm": float(random.uniform(0.3, 2.0)),
-        "scar_texture": float(random.uniform(0.05, 0.45)),
+        "scar_texture": float(random.uniform(0.05, 0.5)),
         "muscle_texture": float(random.uniform(0.04, 0.2)),
         "blood_texture": float(random.uniform(0.02, 0.15)),
         "texture_mm": float(random.uniform(0.6, 2.0)),

@@ -111,13 +111,14 @@ def _cross_section(lesion: Lesion, wall: Wall, z: int, level: float, grain: _Gra
     depth = wall.depth[z]
     match lesion.pattern:
         case "ischaemic":
-            scar = (depth < extent) & (depth >= lesion.spared)
+            scar = (depth <= extent) & (depth >= lesion.spared)
         case "subepicardial":
-            scar = depth > 1 - extent
+            scar = depth >= 1 - extent
         case "midwall":
-            scar = np.abs(depth - np.float32(lesion.depth)) < extent / 2
+            scar = np.abs(depth - np.float32(lesion.depth)) <= extent / 2
         case "patchy":
-            scar = (np.abs(depth - np.float32(lesion.depth)) < extent / 2) & (islands > ndtri(1 - lesion.density))
+            scar = (np.abs(depth - np.float32(lesion.depth)) <= extent / 2) & (islands > ndtri(1 - lesion.density))
+    scar &= extent > 0
     if lesion.pattern != "ischaemic" or lesion.no_reflow == 0:
         return scar, np.zeros_like(scar)
     inner = _extent(radius / np.float32(lesion.no_reflow), lesion.taper) * np.float32(lesion.transmurality)

@@ -16,6 +16,8 @@ Mask = NDArray[np.bool_]
 
 #: SD in pixels of the blur that takes the staircase off the distance to a border.
 _BLUR_PIXELS = 0.6
+#: Points per pixel side on which distances are taken.
+_FINER = 2
 _MARGIN = 2
 
 
@@ -102,34 +104,38 @@ def _depth(
 ) -> Floats:
     """Share of the way from the endocardium to the epicardium, float32 of the supersampled box."""
     if cavity.any():
-        from_within = _signed_distance(~cavity, spacing_yx_mm)
+        from_within = -_signed_distance(cavity, spacing_yx_mm)
     else:  # beyond the cavity the wall begins on the axis
-        rows, columns = np.indices(muscle.shape)
-        from_within = np.hypot((rows - centre[0]) * spacing_yx_mm[0], (columns - centre[1]) * spacing_yx_mm[1]).astype(
-            np.float32
-        )
+        y, x = (_positions(n, _FINER) for n in muscle.shape)
+        from_within = np.hypot((y[:, None] - centre[0]) * spacing_yx_mm[0], (x - centre[1]) * spacing_yx_mm[1])
     from_without = _signed_distance(muscle | cavity, spacing_yx_mm)
-    inner, outer = (np.maximum(_finer(d, supersampling), 0) for d in (from_within, from_without))
+    inner, outer = (np.maximum(_zoomed(d, supersampling / _FINER), 0) for d in (from_within, from_without))
     share: Floats = inner / np.maximum(inner + outer, np.float32(1e-6))
     return share
 
 
 def _signed_distance(mask: Mask, spacing_yx_mm: tuple[float, float]) -> Floats:
-    """Distance in mm from the border of a mask, positive inside."""
-    padded = np.pad(mask, 1, mode="edge")
-    half = 0.5 * min(spacing_yx_mm)
-    inside = ndimage.distance_transform_edt(padded, sampling=spacing_yx_mm)
-    outside = ndimage.distance_transform_edt(~padded, sampling=spacing_yx_mm)
-    signed = np.where(padded, inside - half, half - outside)[1:-1, 1:-1]
-    smooth: Floats = ndimage.gaussian_filter(signed, _BLUR_PIXELS, mode="nearest").astype(np.float32)
+    """Distance in mm from the border of a mask without its staircase, positive inside, on points `_FINER` as dense."""
+    soft = ndimage.gaussian_filter(mask.astype(np.float32), _BLUR_PIXELS, mode="nearest")
+    fine = _zoomed(soft, _FINER) > 0.5
+    fine_mm = (spacing_yx_mm[0] / _FINER, spacing_yx_mm[1] / _FINER)
+    if not fine.any():
+        return np.full(fine.shape, -np.hypot(*fine_mm), np.float32)
+    half = 0.5 * min(fine_mm)
+    signed = np.where(
+        fine,
+        ndimage.distance_transform_edt(fine, sampling=fine_mm) - half,
+        half - ndimage.distance_transform_edt(~fine, sampling=fine_mm),
+    )
+    smooth: Floats = ndimage.gaussian_filter(signed.astype(np.float32), _BLUR_PIXELS, mode="nearest")
     return smooth
 
 
-def _finer(values: Floats, supersampling: int) -> Floats:
-    if supersampling == 1:
+def _zoomed(values: Floats, factor: float) -> Floats:
+    if factor == 1:
         return values
-    finer: Floats = ndimage.zoom(values, supersampling, order=1, mode="nearest", grid_mode=True)
-    return finer
+    zoomed: Floats = ndimage.zoom(values, factor, order=1, mode="nearest", grid_mode=True)
+    return zoomed
 
 
 def _levels(muscle_ZYX: Mask, cavity_ZYX: Mask, rv_ZYX: Mask) -> tuple[Floats, float]:
