@@ -89,7 +89,7 @@ class EnhancementSpec:
     blood_texture: float = 0.0
     """Variation of signal within blood (SD, as a share of it)."""
     texture_mm: float = 1.5
-    """Grain of all three: SD of the smoothing that makes it."""
+    """Grain of the variation within muscle and blood: SD of the smoothing that makes it."""
     trabeculae: float = 1.0
     """How much of the papillary muscles and trabeculae of the cine is seen in the blood, 0 to 1."""
 

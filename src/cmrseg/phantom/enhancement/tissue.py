@@ -24,8 +24,8 @@ _COARSE = 4
 _MIN_CONTRAST = 0.1
 #: Brightness over blood on cine from which tissue counts as the brightest kind, fat close to the coil.
 _BRIGHTEST = 1.8
-#: Grain of incomplete nulling from region to region, SD of smoothing.
-_REGION_MM = 8.0
+#: Grain of incomplete nulling from region to region, and of denser and looser scar, SD of smoothing.
+_REGION_MM, _SCAR_MM = 8.0, 2.5
 #: What lies against the heart is mixed with the muscle's signal over about this far outside it.
 _PERICARDIUM_MM = 1.5
 
@@ -101,7 +101,8 @@ def tissue_signal(
     level = np.float32(spec.rim_signal - spec.remote_signal) * (1 - np.exp(-away / np.float32(_PERICARDIUM_MM)))
     muscle = level + np.float32(spec.remote_signal) + by_slice + np.float32(spec.remote_regional_sd) * regional
     muscle = muscle + np.float32(spec.muscle_texture) * fields[0]
-    muscle = _with_scar(muscle, tissues, fields[1], spacing_xy_mm, spec)
+    patches = smooth_field(random, cine.shape, _SCAR_MM, spacing_xy_mm, 0.3)
+    muscle = _with_scar(muscle, tissues, patches, spacing_xy_mm, spec)
     bright = 1 + np.float32(spec.blood_texture) * fields[1]
     bright = bright * np.where(_nearer_to(tissues.rv, tissues.cavity | tissues.muscle), np.float32(spec.rv_signal), 1)
     heart = blood * bright + (1 - np.minimum(blood, 1)) * muscle
