@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.drawn_masks import SCHEMES, reordered
+from cmrseg.drawn_masks import reordered
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.evaluate.cine import CineScore, compare_frames, labelled_phases, score_missing
 from cmrseg.evaluate.metrics import EMPTY_MASKS, EmptyMasks
@@ -22,10 +22,12 @@ from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.io.nifti import is_nifti, read_labels, stem
 from cmrseg.io.read import os_errors_become_refusals
-from cmrseg.labels import CINE, LabelScheme
+from cmrseg.labels import CINE, MNMS, LabelScheme
 
 Layout = Literal["acdc", "mnms", "folder"]
 LAYOUTS: tuple[Layout, ...] = ("acdc", "mnms", "folder")
+#: Numbers that a method's masks may be in.
+SCHEMES = {scheme.name: scheme for scheme in (CINE, MNMS)}
 #: What `cmrseg analyse` and `cmrseg measure` call their masks.
 RESULT = "cine_segmentation.nii.gz"
 _ONE_FRAME = re.compile(r"(?P<case>.+)_(?P<frame>ED|ES|frame\d+)", re.IGNORECASE)

@@ -1,0 +1,162 @@
+"""How well an LGE pipeline does on labelled patients: scar mass first, then Dice; through the same `segment`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmrseg.errors import InputRefused
+from cmrseg.evaluate.cine import write_rows
+from cmrseg.evaluate.metrics import EmptyMasks, MaskScore, score_mask
+from cmrseg.evaluate.statistics import bland_altman, bootstrap_interval, concordance, pearson
+from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.labels import LabelScheme
+from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
+from cmrseg.segment.engine import Pipeline, segment
+from cmrseg.study import Study
+
+Load = Callable[[Case], tuple[Study, Truth]]
+#: What is compared: the infarct holds its no-reflow, the myocardium both.
+STRUCTURES: Mapping[str, tuple[str, ...]] = {
+    "scar": ("scar", "no_reflow"),
+    "myocardium": ("lv_myocardium", "scar", "no_reflow"),
+    "lv_cavity": ("lv_cavity",),
+    "rv_cavity": ("rv_cavity",),
+}
+#: Patients without scar in truth and result have no Dice of scar; they count in the masses.
+POLICY = EmptyMasks(correct_absence="left_out")
+#: Scar of fewer grams claimed in a patient without any is not counted as a false alarm: a few voxels at the border.
+FALSE_ALARM_G = 1.0
+
+
+@dataclass(frozen=True)
+class LgeScore:
+    """One patient.
+
+    Args:
+        case_id: the patient.
+        group: of the data set.
+        structures: every metric per structure of `STRUCTURES`; without those that the truth's scheme does not draw.
+        scar_mass_g: no-reflow included.
+        scar_mass_truth_g: of the truth.
+        refused: the reason, when no heart was found; it is scored as masks that are empty.
+    """
+
+    case_id: str
+    group: str
+    structures: Mapping[str, MaskScore]
+    scar_mass_g: float
+    scar_mass_truth_g: float
+    refused: str = ""
+
+    def dice(self, name: str) -> float | None:
+        """3-D Dice of a structure; None where it has none."""
+        return self.structures[name].values["dice"] if name in self.structures else None
+
+
+def score(cases: Iterable[Case], load: Load, pipeline: Pipeline) -> list[LgeScore]:
+    """Segment every patient and compare with the masks; a refused patient is scored as one with empty masks."""
+    return [_score_case(case, load, pipeline) for case in cases]
+
+
+def _score_case(case: Case, load: Load, pipeline: Pipeline) -> LgeScore:
+    study, truth = load(case)
+    try:
+        found, scheme, refused = segment(study.images[0], pipeline).labels[0], pipeline.scheme, ""
+    except InputRefused as error:
+        found, scheme, refused = np.zeros_like(truth.labels[0]), pipeline.scheme, error.code
+    return compare(case, found, scheme, truth, refused)
+
+
+def compare(case: Case, found_ZYX: NDArray[np.uint8], scheme: LabelScheme, truth: Truth, refused: str = "") -> LgeScore:
+    """Compare masks of an LGE stack with a patient's masks.
+
+    Args:
+        case: the patient.
+        found_ZYX: uint8 in the numbers of `scheme`.
+        scheme: what they mean.
+        truth: masks of the patient, of one frame.
+        refused: why there are no masks.
+    """
+    spacing_zyx_mm = truth.geometry.spacing_xyz_mm[::-1]
+    structures = {}
+    for name, parts in STRUCTURES.items():
+        if parts[0] in truth.scheme.numbers:
+            expected = truth.scheme.mask(truth.labels[0], *(p for p in parts if p in truth.scheme.numbers))
+            given = scheme.mask(found_ZYX, *(p for p in parts if p in scheme.numbers))
+            structures[name] = score_mask(given, expected, spacing_zyx_mm, POLICY)
+    scar = structures["scar"]
+    return LgeScore(
+        case.case_id,
+        case.group,
+        structures,
+        scar_mass_g=scar.volume_ml * MYOCARDIUM_DENSITY_G_ML,
+        scar_mass_truth_g=scar.truth_volume_ml * MYOCARDIUM_DENSITY_G_ML,
+        refused=refused,
+    )
+
+
+def summarise(scores: Sequence[LgeScore]) -> dict[str, float]:
+    """Agreement of scar mass over all patients, then Dice; what needs two patients is left out for fewer.
+
+    ``scar_mass_*``: concordance, correlation, bias and limits of agreement in grams. ``dice_scar``: over patients who
+    have scar or were given some; ``dice_scar_with_scar``: over those who have it, with its SD, median and interval.
+    ``dice_mean``: mean of scar, myocardium and LV cavity. ``n_false_alarms``: patients without scar, given more than
+    `FALSE_ALARM_G`.
+    """
+    with_scar = [s for s in scores if s.scar_mass_truth_g > 0]
+    result: dict[str, float] = {
+        "n": len(scores),
+        "n_refused": sum(bool(s.refused) for s in scores),
+        "n_with_scar": len(with_scar),
+        "n_false_alarms": sum(s.scar_mass_truth_g == 0 and s.scar_mass_g > FALSE_ALARM_G for s in scores),
+    }
+    found, true = [s.scar_mass_g for s in scores], [s.scar_mass_truth_g for s in scores]
+    agreement = bland_altman(found, true)
+    if agreement is not None:
+        result |= {
+            "scar_mass_bias_g": agreement.bias,
+            "scar_mass_low_g": agreement.low,
+            "scar_mass_high_g": agreement.high,
+            "scar_mass_mae_g": float(np.abs(np.subtract(found, true)).mean()),
+        }
+    for name, value in (("ccc", concordance(found, true)), ("pearson", pearson(found, true))):
+        if value is not None:
+            result[f"scar_mass_{name}"] = value
+    for name in STRUCTURES:
+        values = [v for s in scores if (v := s.dice(name)) is not None]
+        if values:
+            result[f"dice_{name}"] = float(np.mean(values))
+    dice = [v for s in with_scar if (v := s.dice("scar")) is not None]
+    if dice:
+        result |= {"dice_scar_with_scar": float(np.mean(dice)), "dice_scar_median": float(np.median(dice))}
+        result["dice_scar_sd"] = float(np.std(dice, ddof=1)) if len(dice) > 1 else 0.0
+        interval = bootstrap_interval(dice)
+        if interval is not None:
+            result |= {"dice_scar_low": interval.low, "dice_scar_high": interval.high}
+    main = [result[f"dice_{n}"] for n in ("scar", "myocardium", "lv_cavity") if f"dice_{n}" in result]
+    return result | {"dice_mean": float(np.mean(main))} if main else result
+
+
+def write_scores(scores: Sequence[LgeScore], path: Path) -> None:
+    """One row per patient, as CSV."""
+    rows: list[dict[str, str | float | None]] = []
+    for s in scores:
+        metrics = {f"{m}_{name}": v for name, mask in s.structures.items() for m, v in mask.values.items()}
+        dice = {f"dice_{name}": metrics.pop(f"dice_{name}") for name in s.structures}
+        rows.append(
+            {
+                "case_id": s.case_id,
+                "group": s.group,
+                "scar_mass_g": s.scar_mass_g,
+                "scar_mass_truth_g": s.scar_mass_truth_g,
+                **dice,
+                "refused": s.refused,
+                **metrics,
+            }
+        )
+    write_rows(rows, path)
