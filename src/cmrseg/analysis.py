@@ -21,6 +21,7 @@ from cmrseg.errors import InputRefused, OutputError, UsageError
 from cmrseg.io import read
 from cmrseg.io.files import output_folder
 from cmrseg.io.nifti import write_labels
+from cmrseg.labels import LGE, LGE_RV, convert
 from cmrseg.qc import check
 from cmrseg.quantify import measure
 from cmrseg.report import write_report
@@ -156,7 +157,7 @@ def assess(
     frames = _labelled_frames(segmentation)
     seen, labelled = _at_frames(image, segmentation, frames)
     with clock.step("measure"):
-        measurements = measure(labelled, patient=study.patient, heart_rate_bpm=image.heart_rate_bpm)
+        measurements = measure(labelled, patient=study.patient, heart_rate_bpm=image.heart_rate_bpm, image=seen)
     with clock.step("check"):
         verdict = check(seen, replace(labelled, findings=(*study.findings, *segmentation.findings)), measurements)
     measurements = _in_all_frames(measurements, frames, image.n_frames)
@@ -267,7 +268,7 @@ def write(analysis: Analysis, output: Path) -> Path:
     with output_folder(target) as folder:
         with clock.step("write"):
             for part in analysis.parts:
-                write_labels(folder / f"{part.image.kind}_segmentation.nii.gz", part.segmentation.labels, part.image)
+                write_labels(folder / f"{part.image.kind}_segmentation.nii.gz", _in_file_numbers(part), part.image)
             write_json(analysis, folder / "measurements.json")
             write_csv(analysis, folder / "measurements.csv")
             write_report(analysis, folder / "report.html")
@@ -275,6 +276,14 @@ def write(analysis: Analysis, output: Path) -> Path:
         run["timings_s"] = {**run["timings_s"], **clock.seconds}
         (folder / "run.json").write_text(json.dumps(run, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return target
+
+
+def _in_file_numbers(part: Part) -> NDArray[np.uint8]:
+    """Labels as files hold them: an LGE stack in EMIDEC's numbers, which know no right ventricle."""
+    scheme = part.segmentation.scheme
+    if scheme.name != LGE_RV.name:
+        return part.segmentation.labels
+    return convert(part.segmentation.labels, scheme, LGE, {"rv_cavity": "background"})
 
 
 def _free_name(output: Path, name: str) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +15,48 @@ from cmrseg.errors import InputRefused, UsageError
 from cmrseg.geometry import Geometry
 from cmrseg.io import read
 from cmrseg.io.nifti import read_labels
-from cmrseg.labels import CINE, MNMS, convert
-from cmrseg.study import Analysis, Segmentation
+from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme
+from cmrseg.quantify.scar import find_scar
+from cmrseg.study import Analysis, Image, Kind, Segmentation
 
-SCHEMES = {"cine": CINE, "mnms": MNMS}
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the numbers of drawn masks are read.
+
+    Args:
+        kind: what they were drawn on.
+        source: scheme of the file.
+        target: scheme that is measured.
+        merge: names to turn into others first.
+    """
+
+    kind: Kind
+    source: LabelScheme
+    target: LabelScheme
+    merge: Mapping[str, str] = field(default_factory=dict)
 
 
-def measure_masks(study_path: Path | str, masks_path: Path | str, scheme: str = "cine") -> Analysis:
-    """Measure and check masks drawn on a study's cine.
+DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
+    {
+        "cine": Drawing("cine", CINE, CINE),
+        "mnms": Drawing("cine", MNMS, CINE),
+        "lge": Drawing("lge", LGE, LGE),
+        "lge_rv": Drawing("lge", LGE_RV, LGE_RV),
+        "myops": Drawing("lge", MYOPS, LGE_RV, {"oedema": "lv_myocardium"}),
+    }
+)
+
+
+def measure_masks(
+    study_path: Path | str,
+    masks_path: Path | str,
+    scheme: str = "cine",
+    *,
+    scar_method: str | None = None,
+    remote_path: Path | str | None = None,
+) -> Analysis:
+    """Measure and check masks drawn on a study's cine or LGE stack.
 
     Frames without any label are left out when others have labels, as in data sets that label end-diastole and
     end-systole only; frame numbers in the result still count the frames of the study.
@@ -27,36 +64,62 @@ def measure_masks(study_path: Path | str, masks_path: Path | str, scheme: str = 
     Args:
         study_path: what `cmrseg.io.read` reads.
         masks_path: NIfTI file with integer labels, on the grid of the study's image and with as many frames.
-        scheme: numbers of the masks, ``cine`` or ``mnms``.
+        scheme: numbers of the masks, a name of `DRAWINGS`; it says whether the cine or the LGE stack is measured.
+        scar_method: find the scar of an LGE stack anew inside the drawn muscle, by this method of
+            `quantify.scar.METHODS`; None to measure the scar that was drawn.
+        remote_path: NIfTI file on the same grid; muscle where it is not 0 is remote muscle for the method.
 
     Raises:
         InputRefused: the study or the masks cannot be read, or they do not lie on one grid (`mask_mismatch`).
-        UsageError: no such scheme.
+        UsageError: no such scheme or method; a method for a cine; remote muscle without a method.
     """
-    if scheme not in SCHEMES:
-        raise UsageError(f"There is no label scheme {scheme!r} for cine masks.", f"Schemes: {', '.join(SCHEMES)}.")
+    if scheme not in DRAWINGS:
+        raise UsageError(f"There is no label scheme {scheme!r} for drawn masks.", f"Schemes: {', '.join(DRAWINGS)}.")
+    drawing = DRAWINGS[scheme]
+    if scar_method is not None and drawing.kind != "lge":
+        raise UsageError("Scar is found on LGE only.", "Name an LGE scheme: lge, lge_rv or myops.")
+    if remote_path is not None and scar_method is None:
+        raise UsageError("Remote muscle is used by a scar method, and none was named.", "Name one, e.g. 2sd.")
     clock = Clock()
     with clock.step("read"):
-        study = read(Path(study_path), "cine")
-        image = study.image("cine")
+        study = read(Path(study_path), drawing.kind)
+        image = study.image(drawing.kind)
         if image is None:
-            raise InputRefused("no_cine", "The study holds no cine stack.", "`cmrseg inspect` shows what was found.")
-        labels, geometry = read_labels(Path(masks_path), SCHEMES[scheme])
-    labels, geometry = reordered(labels, geometry, image.geometry)
-    if labels.shape != image.data.shape or not geometry.agrees_with(image.geometry):
-        raise InputRefused(
-            "mask_mismatch",
-            f"The masks [T, Z, Y, X] = {list(labels.shape)} do not lie on the image's grid {list(image.data.shape)}.",
-            "Give masks drawn on this very image, with its affine and all of its frames.",
-        )
+            raise InputRefused(
+                "no_lge" if drawing.kind == "lge" else "no_cine",
+                f"The study holds no {drawing.kind} stack.",
+                "`cmrseg inspect` shows what was found.",
+            )
+        drawn = _on_the_grid(*read_labels(Path(masks_path), drawing.source, drawing.target, drawing.merge), image)
+        remote = None
+        if remote_path is not None:
+            remote = _on_the_grid(*read_labels(Path(remote_path), LGE), image)[0] > 0
     segmentation = Segmentation(
-        labels=convert(labels, SCHEMES[scheme], CINE),
-        scheme=CINE,
+        labels=drawn,
+        scheme=drawing.target,
         geometry=image.geometry,
         frame_times_ms=image.frame_times_ms,
         method="given masks",
     )
-    return assess(study, image, segmentation, clock, {"bundle": None, "runtime": "given masks"}, {"scheme": scheme})
+    settings = {"scheme": scheme}
+    if scar_method is not None:
+        with clock.step("scar"):
+            segmentation = find_scar(image, segmentation, scar_method, remote)
+        settings |= {"scar_method": scar_method, "remote": "automatic" if remote is None else "given"}
+    return assess(study, image, segmentation, clock, {"bundle": None, "runtime": "given masks"}, settings)
+
+
+def _on_the_grid(labels_TZYX: NDArray[np.uint8], geometry: Geometry, image: Image) -> NDArray[np.uint8]:
+    """Masks in the order of the image's axes; refused where they lie on another grid."""
+    labels_TZYX, geometry = reordered(labels_TZYX, geometry, image.geometry)
+    if labels_TZYX.shape != image.data.shape or not geometry.agrees_with(image.geometry):
+        raise InputRefused(
+            "mask_mismatch",
+            f"The masks [T, Z, Y, X] = {list(labels_TZYX.shape)} do not lie on the image's grid "
+            f"{list(image.data.shape)}.",
+            "Give masks drawn on this very image, with its affine and all of its frames.",
+        )
+    return labels_TZYX
 
 
 def reordered(

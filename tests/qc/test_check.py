@@ -39,7 +39,7 @@ def test_masks_of_another_grid_are_refused(good_phantom):
         check(good_phantom.image, fewer, measurements)
 
 
-def test_lge_is_refused(good_phantom):
+def test_measurements_of_another_kind_are_refused(good_phantom):
     measurements = replace(measure(good_phantom.segmentation), kind="lge")
     with pytest.raises(UsageError, match="lge"):
         check(good_phantom.image, good_phantom.segmentation, measurements)

@@ -5,7 +5,7 @@ import pytest
 
 from cmrseg.errors import UsageError
 from cmrseg.labels import CINE as SCHEME
-from cmrseg.labels import LGE
+from cmrseg.labels import MNMS
 from cmrseg.phantom import make_phantom, tiny
 from cmrseg.quantify import measure
 from cmrseg.quantify.definitions import CINE
@@ -129,8 +129,8 @@ def test_no_ejection_fraction_under_ten_millilitres(hearts):
 
 def test_other_schemes_are_refused(hearts):
     labels = np.zeros((1, 3, 16, 16), np.uint8)
-    with pytest.raises(UsageError, match="lge"):
-        measure(Segmentation(labels, LGE, hearts.plain_geometry((3, 16, 16))))
+    with pytest.raises(UsageError, match="mnms"):
+        measure(Segmentation(labels, MNMS, hearts.plain_geometry((3, 16, 16))))
 
 
 def test_wall_of_a_ring_heart_by_segment(hearts):

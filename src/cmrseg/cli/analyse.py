@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from cmrseg.study import Analysis
 
 #: What the terminal shows of a study; the files hold everything.
-KEY_NUMBERS = ("lv_edv_ml", "lv_esv_ml", "lv_ef_percent", "lv_mass_g", "rv_edv_ml", "rv_esv_ml", "rv_ef_percent")
+KEY_NUMBERS = (
+    *("lv_edv_ml", "lv_esv_ml", "lv_ef_percent", "lv_mass_g", "rv_edv_ml", "rv_esv_ml", "rv_ef_percent"),
+    *("scar_mass_g", "scar_percent", "no_reflow_mass_g", "lge_lv_mass_g", "scar_transmurality_mean_percent"),
+)
 
 
 def analyse_command(

@@ -16,8 +16,14 @@ def measure_command(
     masks: Annotated[Path, typer.Argument(help="NIfTI file of the masks, on the grid of the study's image.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets the study's folder.")],
     scheme: Annotated[
-        str, typer.Option(help="Numbers of the masks: cine (ACDC: 1 RV, 2 muscle, 3 LV) or mnms.")
+        str, typer.Option(help="Numbers of the masks: cine (ACDC: 1 RV, 2 muscle, 3 LV), mnms, lge, lge_rv or myops.")
     ] = "cine",
+    scar_method: Annotated[
+        str | None, typer.Option(help="Find the scar anew in drawn LGE muscle: fwhm, 2sd to 6sd, otsu, gmm, …")
+    ] = None,
+    remote: Annotated[
+        Path | None, typer.Option(help="NIfTI file of muscle known to be healthy, for --scar-method.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON on stdout.")] = False,
 ) -> None:
@@ -29,7 +35,7 @@ def measure_command(
     from cmrseg.report.tables import measurements_json
 
     with errors_become_exit_codes():
-        analysis = measure_masks(study, masks, scheme)
+        analysis = measure_masks(study, masks, scheme, scar_method=scar_method, remote_path=remote)
         folder = write(analysis, output)
         show_result(analysis, folder, Console(quiet=quiet or as_json, highlight=False))
         if as_json:

@@ -1,14 +1,14 @@
-"""Every check of a cine, in the order a reader would make them, and the verdict they add up to."""
+"""Every check of a stack, in the order a reader would make them, and the verdict they add up to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from cmrseg.errors import UsageError
 from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures
 from cmrseg.qc.case import Case
 from cmrseg.qc.thresholds import QcThresholds
-from cmrseg.study import Finding, Image, Measurements, Segmentation, Verdict
+from cmrseg.study import Finding, Image, Kind, Measurements, Segmentation, Verdict
 
 Rule = Callable[[Case], Iterable[Finding]]
 
@@ -46,6 +46,15 @@ CINE_RULES: tuple[Rule, ...] = (
     agreement.members_agree,
 )
 
+#: Rules that look at the picture only; what is wrong with LGE masks is found where scar is measured.
+LGE_RULES: tuple[Rule, ...] = (
+    pictures.pixels_are_numbers,
+    pictures.frames_hold_a_picture,
+    pictures.slices_differ,
+)
+
+RULES: Mapping[Kind, tuple[Rule, ...]] = {"cine": CINE_RULES, "lge": LGE_RULES}
+
 #: The usual limits.
 USUAL = QcThresholds()
 
@@ -53,10 +62,10 @@ USUAL = QcThresholds()
 def check(
     image: Image, segmentation: Segmentation, measurements: Measurements, *, thresholds: QcThresholds = USUAL
 ) -> Verdict:
-    """Look at image, masks and numbers of a cine, and say whether they can be used.
+    """Look at image, masks and numbers of a stack, and say whether they can be used.
 
     Args:
-        image: the cine.
+        image: the cine or LGE stack.
         segmentation: labels on its grid.
         measurements: what `quantify.measure` made of them.
         thresholds: limits of the rules.
@@ -66,13 +75,13 @@ def check(
         findings of segmentation and measurement and those of the rules, gravest first. Blank masks are rejected.
 
     Raises:
-        UsageError: when the measurements are not of a cine, or the masks do not lie on the image's grid.
+        UsageError: when the measurements are of another kind, or the masks do not lie on the image's grid.
 
     Source: rules after Ruijsink et al., JACC Cardiovasc Imaging 2020;13:684, and the checks of ukbb_cardiac; limits in
     `QcThresholds`.
     """
-    if measurements.kind != "cine":
-        raise UsageError(f"Quality control of {measurements.kind!r} is not possible yet.", "Give a cine.")
+    if measurements.kind != image.kind:
+        raise UsageError(f"The image is {image.kind}, the measurements are of {measurements.kind}.")
     if image.data.shape != segmentation.labels.shape:
         raise UsageError(
             f"The masks have the shape {segmentation.labels.shape}, the image {image.data.shape}.",
@@ -80,7 +89,7 @@ def check(
         )
     case = Case(image, segmentation, measurements, thresholds)
     found = [*segmentation.findings, *measurements.findings]
-    for rule in CINE_RULES:
+    for rule in RULES[measurements.kind]:
         found.extend(rule(case))
     gravity = {"reject": 0, "review": 1, "info": 2}
     return Verdict.of(tuple(sorted(found, key=lambda finding: gravity[finding.severity])))

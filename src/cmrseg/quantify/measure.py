@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cmrseg import labels
 from cmrseg.errors import UsageError
-from cmrseg.quantify import definitions
+from cmrseg.quantify import definitions, lge
 from cmrseg.quantify.aha import AhaSegments, Level, aha_sectors
 from cmrseg.quantify.body import body_surface_area_m2
 from cmrseg.quantify.borders import find_borders
@@ -21,7 +21,7 @@ from cmrseg.quantify.volumes import (
     volume_curves_ml,
 )
 from cmrseg.quantify.wall_thickness import local_thickness_mm, thickest_mm
-from cmrseg.study import Finding, Measurement, Measurements, Patient, Segmentation
+from cmrseg.study import Finding, Image, Measurement, Measurements, Patient, Segmentation
 
 #: A value in its unit, or None, and why there is none.
 Known = tuple[float | None, str]
@@ -33,26 +33,35 @@ _STRUCTURE_WORDS = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myoc
 
 
 def measure(
-    segmentation: Segmentation, *, patient: Patient = UNKNOWN_PATIENT, heart_rate_bpm: float | None = None
+    segmentation: Segmentation,
+    *,
+    patient: Patient = UNKNOWN_PATIENT,
+    heart_rate_bpm: float | None = None,
+    image: Image | None = None,
 ) -> Measurements:
-    """Every number that a cine segmentation gives, each with unit, definition, source and healthy range.
+    """Every number that a segmentation gives, each with unit, definition, source and healthy range.
 
     Args:
-        segmentation: labels of `labels.CINE` on the image's grid.
+        segmentation: on the image's grid, labels of `labels.CINE`, or of `labels.LGE` or `labels.LGE_RV`, which go to
+            `lge.measure_lge`.
         patient: height and weight for indexing; sex and age for reference ranges.
         heart_rate_bpm: beats per minute for cardiac output, above 0; None where not known.
+        image: what was segmented; some numbers of scar are read from its brightness. A cine needs none.
 
     Returns:
-        All keys of `definitions.CINE`, in that order. What cannot be known has the value None and a note: nothing is
-        measured from an empty mask, one frame gives no end-systole, no ejection fraction is given under 10 mL.
+        All keys of `definitions.CINE` or `lge_definitions.LGE`, in that order. What cannot be known has the value None
+        and a note: nothing is measured from an empty mask, one frame gives no end-systole, no ejection fraction is
+        given under 10 mL.
 
     Raises:
-        UsageError: for another label scheme (scar is not measured from a cine).
+        UsageError: for another label scheme; as `lge.measure_lge`.
     """
+    if segmentation.scheme.name in lge.SCHEMES:
+        return lge.measure_lge(segmentation, image, patient=patient)
     if segmentation.scheme.name != labels.CINE.name:
         raise UsageError(
-            f"Masks of the scheme {segmentation.scheme.name!r} cannot be measured yet.",
-            "Give cine masks: RV cavity 1, LV myocardium 2, LV cavity 3.",
+            f"Masks of the scheme {segmentation.scheme.name!r} cannot be measured.",
+            f"Give masks of {', '.join((labels.CINE.name, *lge.SCHEMES))}; `labels.convert` renumbers others.",
         )
     return _measure_cine(segmentation, patient, heart_rate_bpm)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cmrseg.qc.rules import CINE_RULES
+from cmrseg.qc.rules import CINE_RULES, Rule
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
 from cmrseg.report import cine, pictures
 from cmrseg.report.display import View, grey_levels, upright
@@ -76,7 +76,7 @@ def cine_page(part: Part) -> CinePage:
         player=cine.payload(image, grey, paths, view, order) if image.n_frames > 1 else None,
         eye=bulls_eye(walls, *WALL_RANGE_MM) if walls is not None else None,
         eye_missing=_why_no_eye(measurements),
-        rules=_rules(),
+        rules=rules_by_group(CINE_RULES),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
     )
@@ -95,15 +95,15 @@ def _montage_frames(part: Part) -> dict[str, int]:
     return {name: frame for name, frame in named.items() if frame is not None} or {"frame 0": 0}
 
 
-def _rules() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Every rule of quality control under the name of its group, told by its own name and docstring."""
+def rules_by_group(rules: Iterable[Rule]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Rules of quality control under the name of its group, told by its own name and docstring."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    for rule in CINE_RULES:
+    for rule in rules:
         group = rule.__module__.rpartition(".")[2].capitalize()
         name = rule.__name__.replace("_", " ").replace("rv ", "RV ")
         sentence = " ".join((rule.__doc__ or "").partition("\n\n")[0].split())
         groups.setdefault(group, []).append((name[0].upper() + name[1:], sentence))
-    return {group: tuple(rules) for group, rules in groups.items()}
+    return {group: tuple(told) for group, told in groups.items()}
 
 
 def _why_no_chart(part: Part) -> str:

@@ -13,12 +13,13 @@ from markupsafe import Markup
 
 import cmrseg
 from cmrseg.report.cine_page import CinePage, cine_page, flat_text
+from cmrseg.report.lge_page import LgePage, lge_page
 from cmrseg.report.tables import all_findings, write_text
 from cmrseg.report.values import number
 from cmrseg.study import Analysis, Kind, Part, Patient
 
 #: What builds the page of each kind of stack. A page names its own template.
-PAGES: Mapping[Kind, Callable[[Part], CinePage]] = {"cine": cine_page}
+PAGES: Mapping[Kind, Callable[[Part], CinePage | LgePage]] = {"cine": cine_page, "lge": lge_page}
 #: Badge and first sentence of every verdict.
 VERDICTS = {
     "pass": ("Checks passed", "No check asks for a review. Look at the contours all the same: checks miss errors."),

@@ -60,7 +60,8 @@ class ScarConfig:
         if self.per not in ("volume", "slice"):
             raise UsageError(f"A threshold is per volume or per slice, not per {self.per!r}.")
         lengths = (self.rim_mm, self.smallest_island_mm2, self.smallest_no_reflow_mm2, self.least_separation)
-        if not (0 <= self.low_percentile < 50 < self.high_percentile <= 100 and min(lengths) >= 0):
+        # written so that NaN is out of range too
+        if not (0 <= self.low_percentile < 50 < self.high_percentile <= 100 and all(x >= 0 for x in lengths)):
             raise UsageError(
                 "A setting of the scar method is out of range.",
                 "Percentiles: low 0 to 50, high 50 to 100; lengths, areas and the separation are 0 or more.",
