@@ -20,8 +20,9 @@ from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
 from cmrseg.segment.bundle import load
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train.augment import apply, draw
+from cmrseg.train.bank import build_bank
 from cmrseg.train.config import AugmentConfig, DataConfig, OptimConfig, TrainConfig
-from cmrseg.train.data import Split, build_bank, find_cases, make_split
+from cmrseg.train.data import Split, find_cases, make_split
 from cmrseg.train.export import BundleInfo, export_bundle
 from cmrseg.train.loop import share_of_peak, train
 from cmrseg.train.predict import load_run, stage_of

@@ -14,8 +14,9 @@ from torch import nn
 from cmrseg.losses.composite import LossConfig
 from cmrseg.models import registry
 from cmrseg.segment.preprocess import InputSpec
+from cmrseg.train.bank import build_bank
 from cmrseg.train.config import DataConfig, OptimConfig, TrainConfig
-from cmrseg.train.data import build_bank, find_cases
+from cmrseg.train.data import find_cases
 from cmrseg.train.loop import train
 
 CONFIG = TrainConfig(

@@ -116,6 +116,8 @@ def summarise(scores: Sequence[LgeScore]) -> dict[str, float]:
         "n_false_alarms": sum(s.scar_mass_truth_g == 0 and s.scar_mass_g > FALSE_ALARM_G for s in scores),
     }
     found, true = [s.scar_mass_g for s in scores], [s.scar_mass_truth_g for s in scores]
+    if not scores:
+        return result
     agreement = bland_altman(found, true)
     if agreement is not None:
         result |= {

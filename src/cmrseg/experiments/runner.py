@@ -9,14 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from cmrseg.evaluate.cine import CineScore, summarise
 from cmrseg.evaluate.statistics import bootstrap_interval
+from cmrseg.experiments.scores import PATIENTS, load_scores, save_scores
 from cmrseg.models import registry
+from cmrseg.train.bank import build_bank
 from cmrseg.train.config import TrainConfig
-from cmrseg.train.data import build_bank, find_cases, make_split
+from cmrseg.train.data import find_cases, make_split
 from cmrseg.train.loop import seconds_per_epoch
 from cmrseg.train.run import run_training, score_run
 
 RESULT = "result.json"
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class RowResult:
     paper: Mapping[str, float]
     """What the paper says."""
     measured: Mapping[str, float]
-    """What we measured on held-out patients: `cmrseg.evaluate.cine.summarise`, and an interval of ``dice_mean``."""
+    """What we measured on held-out patients: `cmrseg.evaluate.cine.summarise`, and an interval of ``dice_mean``; the
+    mean over seeds where there are several. Empty for a row that was not run."""
     weights_m: float
     """Weights in millions."""
     trainable_m: float
@@ -50,23 +57,43 @@ class RowResult:
     epochs: int
     """Epochs trained."""
     minutes: float
-    """Training time."""
+    """Training time; the mean over seeds."""
     seed: int
-    """Seed of the training."""
+    """Seed of the training, the first where there are several."""
     patients_trained_on: int
     """Patients that trained it."""
     patients_measured_on: int
     """Patients that it never saw."""
     note: str = ""
     """What a reader must know to compare."""
+    seeds: int = 1
+    """Trainings that this line sums up."""
+    sd: Mapping[str, float] = field(default_factory=dict)
+    """SD of `measured` over seeds; empty for one."""
+
+
+@dataclass(frozen=True)
+class ForeignRow:
+    """A line that is not trained by our loop."""
+
+    name: str
+    """As the paper calls it."""
+    paper: Mapping[str, float]
+    """See `Row.paper`."""
+    measure: Callable[[Path, Path, float, Report], tuple[RowResult, list[CineScore]]] | None
+    """From data, folder of the run, minutes of training (0 for as long as its own settings say) and a report of
+    progress to result and scores; None where it cannot be run."""
+    note: str = ""
+    """What a reader must know to compare, or why it was not run."""
 
 
 def run_rows(
-    rows: Sequence[Row],
+    rows: Sequence[Row | ForeignRow],
     data: Path,
     out: Path,
     minutes: float,
-    report: Callable[[str], None],
+    report: Report,
+    seeds: int = 1,
 ) -> list[RowResult]:
     """Run every row that has no result yet.
 
@@ -76,8 +103,22 @@ def run_rows(
         out: folder of the experiment; each row has a run folder in it.
         minutes: training time of each row; 0 leaves the epochs of its configuration.
         report: takes lines of progress.
+        seeds: trainings of each row, which differ in their seed: that of the row, the next, and so on. The line is then
+            their mean, with the SD. Rows that our loop does not train have one.
     """
-    return [_run_row(row, data, out / "runs" / slug(row.name), minutes, report) for row in rows]
+    results = []
+    for row in rows:
+        if isinstance(row, ForeignRow):
+            found = [_run_foreign(row, data, run_folder(out, row.name), minutes, report)]
+        else:
+            found = [_run_row(row, data, out, k, minutes, report) for k in range(seeds)]
+        results.append(_over_seeds(found, [run_folder(out, row.name, k) for k in range(len(found))], data))
+    return results
+
+
+def run_folder(out: Path, name: str, k: int = 0) -> Path:
+    """Folder of a row's training with the k-th of its seeds."""
+    return out / "runs" / (slug(name) if k == 0 else f"{slug(name)}-seed-{k + 1}")
 
 
 def slug(name: str) -> str:
@@ -85,20 +126,40 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "row"
 
 
-def _run_row(row: Row, data: Path, run: Path, minutes: float, report: Callable[[str], None]) -> RowResult:
-    stored = run / RESULT
-    if stored.exists():
-        return RowResult(**json.loads(stored.read_text()))
-    report(f"{row.name}: training")
-    config = _timed(row.config, data, run, minutes)
+def row_scores(run: Path, data: Path) -> list[CineScore]:
+    """Scores of a finished run's held-out patients; measured again from its weights where only they were kept."""
+    path = run / PATIENTS
+    if not path.exists():
+        scores, _ = score_run(TrainConfig.load(run / "config.json"), data, run)
+        save_scores(scores, path)
+    return load_scores(path)
+
+
+def measured(scores: Sequence[CineScore]) -> dict[str, float]:
+    """Summary of patients, and the bootstrap interval of their mean Dice."""
+    return summarise(scores) | _interval([s.macro("dice") or 0.0 for s in scores])
+
+
+def _interval(dice: Sequence[float]) -> dict[str, float]:
+    interval = bootstrap_interval(dice)
+    return {} if interval is None else {"dice_mean_low": interval.low, "dice_mean_high": interval.high}
+
+
+def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Report) -> RowResult:
+    run = run_folder(out, row.name, k)
+    if (run / RESULT).exists():
+        return _stored(run)
+    seed = row.config.seed + k
+    report(f"{row.name}: training, seed {seed}")
+    if k and not (run / "config.json").exists():
+        # as many epochs as the first seed's, however busy the machine is by now
+        config = replace(TrainConfig.load(run_folder(out, row.name) / "config.json"), seed=seed)
+    else:
+        config = _timed(row.config, data, run, minutes)
     began = time.monotonic()
     run_training(config, data, run, None, report)
     elapsed = (time.monotonic() - began) / 60
-    scores, summary = score_run(config, data, run)
-    dice = [sum(s.dice.values()) / len(s.dice) for s in scores]
-    interval = bootstrap_interval(dice)
-    if interval is not None:
-        summary |= {"dice_mean_low": interval.low, "dice_mean_high": interval.high}
+    scores, _ = score_run(config, data, run)
     split = json.loads((run / "split.json").read_text())
     model = registry.build(config.network, config.model)
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
@@ -106,7 +167,7 @@ def _run_row(row: Row, data: Path, run: Path, minutes: float, report: Callable[[
     result = RowResult(
         name=row.name,
         paper=dict(row.paper),
-        measured=summary,
+        measured=measured(scores),
         weights_m=sum(n for n, _ in sizes) / 1e6,
         trainable_m=sum(n for n, trained in sizes if trained) / 1e6,
         epochs=config.optim.epochs,
@@ -117,10 +178,61 @@ def _run_row(row: Row, data: Path, run: Path, minutes: float, report: Callable[[
         patients_measured_on=len(split["validation"]),
         note=row.note,
     )
+    _store(result, scores, run, report)
+    return result
+
+
+def _run_foreign(row: ForeignRow, data: Path, run: Path, minutes: float, report: Report) -> RowResult:
+    if (run / RESULT).exists():
+        return _stored(run)
+    if row.measure is None:
+        return RowResult(row.name, dict(row.paper), {}, 0.0, 0.0, 0, 0.0, 0, 0, 0, f"not run: {row.note}")
+    report(f"{row.name}: {row.note}")
+    run.mkdir(parents=True, exist_ok=True)
+    result, scores = row.measure(data, run, minutes, report)
+    _store(result, scores, run, report)
+    return result
+
+
+def _stored(run: Path) -> RowResult:
+    return RowResult(**json.loads((run / RESULT).read_text()))
+
+
+def _store(result: RowResult, scores: Sequence[CineScore], run: Path, report: Report) -> None:
+    """Scores first: a run that has a result has everything."""
+    save_scores(scores, run / PATIENTS)
     partial = run / f"{RESULT}.partial"
     partial.write_text(json.dumps(asdict(result), indent=1) + "\n")
-    partial.replace(stored)
-    return result
+    partial.replace(run / RESULT)
+    report(f"{trained_with(result)}. Mean Dice {result.measured['dice_mean']:.3f}")
+
+
+def trained_with(result: RowResult) -> str:
+    """What a line rests on: patients, seeds, epochs, minutes."""
+    if not result.measured:
+        return f"{result.name}: {result.note}"
+    last = result.seed + result.seeds - 1
+    seeds = f"seed {result.seed}" if result.seeds == 1 else f"seeds {result.seed} to {last}"
+    return (
+        f"{result.name}: {result.patients_trained_on} patients trained, {result.patients_measured_on} measured, "
+        f"{seeds}, {result.epochs} epochs, {result.minutes:.1f} minutes"
+    )
+
+
+def _over_seeds(results: Sequence[RowResult], runs: Sequence[Path], data: Path) -> RowResult:
+    """Mean and SD over seeds; the interval is that of patients, each averaged over seeds."""
+    first = results[0]
+    if len(results) == 1:
+        return first
+    every = {key: [r.measured[key] for r in results if key in r.measured] for key in first.measured}
+    patients = [[s.macro("dice") or 0.0 for s in row_scores(run, data)] for run in runs]
+    return replace(
+        first,
+        measured={k: float(np.mean(v)) for k, v in every.items()} | _interval(np.mean(patients, axis=0).tolist()),
+        sd={k: float(np.std(v, ddof=1)) for k, v in every.items() if len(v) > 1},
+        minutes=float(np.mean([r.minutes for r in results])),
+        seeds=len(results),
+    )
 
 
 def _timed(config: TrainConfig, data: Path, run: Path, minutes: float) -> TrainConfig:

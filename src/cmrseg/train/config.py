@@ -64,6 +64,20 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class GeneratedConfig:
+    """LGE stacks made from labelled cine."""
+
+    cine: str = ""
+    """Folder of labelled cine patients; empty to generate nothing. All of them train."""
+    layout: str = "acdc"
+    """Its layout."""
+    per_frame: int = 2
+    """Stacks made of every labelled frame."""
+    seed: int = 0
+    """Seed of scars, contrast and scanner."""
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """What is trained on."""
 
@@ -77,6 +91,10 @@ class DataConfig:
     """Parts the patients are dealt into for cross-validation; 0 keeps `validation_per_group` instead."""
     fold: int = 0
     """Which of the parts validates, counted from 0; the others train."""
+    repeats: int = 1
+    """Times that an epoch shows each slice of the patients, beside once what is generated."""
+    generated: GeneratedConfig = field(default_factory=GeneratedConfig)
+    """What is generated to train on beside the patients."""
     cache_size: int = 192
     """Pixels along each side of the window cached in memory, from which augmentation draws."""
     centre: str = "heart"
@@ -131,8 +149,11 @@ class TrainConfig:
     """Refuse operations whose results differ from run to run; the same seed and threads then give the same weights."""
     tensorboard: bool = False
     """Write TensorBoard events into the run's folder."""
+    scheme: str = "cine"
+    """Label scheme of the classes; their numbers are those of the network's outputs."""
     start_from: str = ""
-    """Run folder whose averaged weights training starts from; empty for random weights."""
+    """Run folder whose averaged weights training starts from, or a bundle's name or folder, ``:1`` behind it for its
+    second network; empty for random weights. Layers of another shape, as the last one's, start at random."""
     encoder_weights: str = ""
     """Weights that the encoder begins with: a SAM checkpoint, a bundle of `cmrseg pretrain`, or the name of one that
     ships; empty for random weights."""
@@ -238,4 +259,15 @@ LOCATOR = TrainConfig(
 )
 #: Segments the heart in its window.
 CINE = TrainConfig(optim=OptimConfig(precision="bf16"))
-PRESETS = {"cine": CINE, "cine-locator": LOCATOR}
+#: Segments the heart and its scar on LGE, from the weights of the cine bundle and beside generated stacks.
+LGE = TrainConfig(
+    name="lge-unet",
+    input=InputSpec(spacing_mm=1.2, size=160),
+    model=UNetConfig(n_classes=6),
+    scheme="lge_rv",
+    start_from="cine",
+    data=DataConfig(layout="myops", folds=5, repeats=8, cache_size=224),
+    loss=LossConfig(class_weights=(1.0, 1.0, 1.0, 2.0, 1.0, 1.0)),
+    optim=OptimConfig(epochs=30, learning_rate=1e-3, precision="bf16"),
+)
+PRESETS = {"cine": CINE, "cine-locator": LOCATOR, "lge": LGE}

@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cmrseg.errors import UsageError
+from cmrseg.labels import SCHEMES
 from cmrseg.losses.composite import CompositeLoss
 from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
 from cmrseg.models.encoder_bundle import encoder_path
 from cmrseg.models.outputs import Outputs, StartsFromWeights, is_encoder_decoder, outputs_of
 from cmrseg.train import augment, checkpoint
+from cmrseg.train.bank import SliceBank
 from cmrseg.train.config import TrainConfig
-from cmrseg.train.data import SliceBank
 from cmrseg.train.features import FeatureCache, encoder_signature
 from cmrseg.train.memory import keep_freed_memory
-from cmrseg.train.predict import load_run
+from cmrseg.train.predict import start_from
 from cmrseg.train.scalars import ScalarLog
 from cmrseg.train.workers import Workers
 
@@ -130,7 +131,7 @@ def _begin_with_known_weights(config: TrainConfig, model: nn.Module, average: We
             raise UsageError(f"The network {config.network!r} has no encoder to load.", "Leave encoder_weights empty.")
         model.load_encoder(encoder_path(config.encoder_weights))
     if config.start_from:
-        model.load_state_dict(load_run(Path(config.start_from))[1].state_dict())
+        start_from(config.start_from, model)
     average.model.load_state_dict(model.state_dict())
 
 
@@ -171,7 +172,7 @@ class _Loop:
     ) -> None:
         self.config, self.bank, self.model, self.average = config, bank, model, average
         self.optimiser, self.workers = optimiser, workers
-        self.criterion = CompositeLoss(config.loss)
+        self.criterion = CompositeLoss(config.loss, ("background", *SCHEMES[config.scheme].foreground_names))
         self.steps = len(bank) // (config.optim.batch_size * workers.count)
         self.cache: FeatureCache | None = None
         if config.data.augmented_variants and is_encoder_decoder(model) and model.encoder_frozen:

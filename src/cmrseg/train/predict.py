@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from cmrseg.errors import UsageError
 from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
+from cmrseg.segment.bundle import load
 from cmrseg.segment.engine import Stage
 from cmrseg.train.config import TrainConfig
 
@@ -47,3 +49,33 @@ def stage_of(runs: Sequence[Path]) -> Stage:
     if len(specs) != 1:
         raise ValueError("members of an ensemble must see the same input")
     return Stage(specs.pop(), TorchPredictor([model for _, model in loaded]))
+
+
+def start_from(source: str, model: nn.Module) -> tuple[str, ...]:
+    """Give a network the weights of another of the same layers.
+
+    Args:
+        source: run folder, whose averaged weights are taken; or name or folder of a bundle, whose first network is
+            taken, its second with ``:1`` behind.
+        model: takes them, but for layers of another shape, as the last one's when classes differ.
+
+    Returns:
+        names of the weights that keep their random values.
+
+    Raises:
+        UsageError: the layers are not the same.
+        BundleError: no bundle, or a damaged one.
+    """
+    if (Path(source) / "checkpoint.safetensors").is_file():
+        weights = load_run(Path(source))[1].state_dict()
+    else:
+        name, _, member = source.partition(":")
+        prefix = f"segmenter.{member or 0}."
+        tensors = load_file(load(name).path / "weights.safetensors")
+        weights = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
+    own = model.state_dict()
+    if set(weights) != set(own):
+        raise UsageError(f"The network of {source!r} has other layers.", "Start from the same network.")
+    other = tuple(k for k, v in own.items() if v.shape != weights[k].shape)
+    model.load_state_dict({k: own[k] if k in other else weights[k] for k in own})
+    return other

@@ -12,13 +12,14 @@ from scipy import ndimage
 from torch import nn
 
 from cmrseg.errors import InputRefused, UsageError
-from cmrseg.evaluate.cine import CineScore, score, summarise, write_scores
+from cmrseg.evaluate import cine, lge
 from cmrseg.io.datasets.layout import Case
-from cmrseg.labels import CINE
+from cmrseg.labels import CINE, SCHEMES
 from cmrseg.segment import bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
+from cmrseg.train.bank import build_bank
 from cmrseg.train.config import TrainConfig
-from cmrseg.train.data import Split, build_bank, find_cases, load_case, make_split
+from cmrseg.train.data import Split, find_cases, load_case, make_split
 from cmrseg.train.loop import train
 from cmrseg.train.predict import TorchPredictor, load_run, stage_of
 from cmrseg.train.workers import Workers
@@ -97,9 +98,14 @@ def _validate_locator(config: TrainConfig, cases: list[Case], model: nn.Module) 
 def _validate_segmenter(
     config: TrainConfig, cases: list[Case], locator: Path | None, run: Path, model: nn.Module
 ) -> dict[str, float]:
-    scores = score(cases, lambda case: load_case(case, config.data), _pipeline(config, model, locator))
-    write_scores(scores, run / "validation.csv")
-    return summarise(scores)
+    pipeline = _pipeline(config, model, locator)
+    if config.scheme != CINE.name:
+        found = lge.score(cases, lambda case: load_case(case, config.data), pipeline)
+        lge.write_scores(found, run / "validation.csv")
+        return lge.summarise(found)
+    scores = cine.score(cases, lambda case: load_case(case, config.data), pipeline)
+    cine.write_scores(scores, run / "validation.csv")
+    return cine.summarise(scores)
 
 
 def _pipeline(config: TrainConfig, model: nn.Module, locator: Path | None) -> Pipeline:
@@ -107,15 +113,15 @@ def _pipeline(config: TrainConfig, model: nn.Module, locator: Path | None) -> Pi
     return Pipeline(
         locator=bundle.load("cine").pipeline().locator if locator is None else stage_of([locator]),
         segmenter=Stage(config.input, TorchPredictor([model])),
-        scheme=CINE,
+        scheme=SCHEMES[config.scheme],
         method=config.name,
     )
 
 
 def score_run(
     config: TrainConfig, data: Path, run: Path, locator: Path | None = None
-) -> tuple[list[CineScore], dict[str, float]]:
-    """Measure a finished run on the patients that it held out.
+) -> tuple[list[cine.CineScore], dict[str, float]]:
+    """Measure a finished cine run on the patients that it held out.
 
     Args:
         config: of the run.
@@ -128,5 +134,6 @@ def score_run(
     """
     held_out = set(Split.load(run / "split.json").validation)
     cases = [case for case in find_cases(data, config.data) if case.case_id in held_out]
-    scores = score(cases, lambda case: load_case(case, config.data), _pipeline(config, load_run(run)[1], locator))
-    return scores, summarise(scores)
+    pipeline = _pipeline(config, load_run(run)[1], locator)
+    scores = cine.score(cases, lambda case: load_case(case, config.data), pipeline)
+    return scores, cine.summarise(scores)
