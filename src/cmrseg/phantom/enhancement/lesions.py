@@ -46,11 +46,12 @@ def draw_lesions(
         return scar, dark
     grains = [_Grains(wall, spacing_xy_mm, random) for _ in lesions]
     for z in np.flatnonzero(muscle_ZYX.any(axis=(1, 2))):
+        at_slice = [grain.at(int(z)) for grain in grains]
         for plane in range(PLANES):
             level = float(wall.level[z]) + wall.step * ((plane + 0.5) / PLANES - 0.5)
             whole = np.zeros(wall.depth.shape[1:], bool)
             core = np.zeros_like(whole)
-            for lesion, grain in zip(lesions, grains, strict=True):
+            for lesion, grain in zip(lesions, at_slice, strict=True):
                 one, its_core = _cross_section(lesion, wall, int(z), level, grain)
                 whole |= one
                 core |= its_core
@@ -95,7 +96,9 @@ def smooth_field(
     return field
 
 
-def _cross_section(lesion: Lesion, wall: Wall, z: int, level: float, grain: _Grains) -> tuple[Mask, Mask]:
+def _cross_section(
+    lesion: Lesion, wall: Wall, z: int, level: float, grain: tuple[Floats, Floats, Floats]
+) -> tuple[Mask, Mask]:
     """Which points of one plane are scar, and which of those no-reflow."""
     half_width, half_length = lesion.width_degrees / 2, lesion.length / 2
     beside = np.abs((wall.angle_degrees[z] - np.float32(lesion.angle_degrees) + 180) % 360 - 180)
@@ -103,7 +106,7 @@ def _cross_section(lesion: Lesion, wall: Wall, z: int, level: float, grain: _Gra
     around = beside / np.float32(half_width) if lesion.width_degrees < 360 else np.zeros_like(beside)
     along = abs(level - lesion.level) / half_length if lesion.length < 2 else 0.0
     radius = (around**_CORNER + np.float32(along) ** _CORNER) ** np.float32(1 / _CORNER)
-    rough_along, rough_across, islands = grain.at(z)
+    rough_along, rough_across, islands = grain
     radius = radius + np.float32(lesion.roughness * _ALONG) * rough_along
     extent = _extent(radius, lesion.taper) * np.float32(lesion.transmurality)
     extent = extent + np.where(extent > 0, np.float32(lesion.roughness * _ACROSS) * rough_across, 0)
