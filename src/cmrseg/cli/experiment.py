@@ -24,11 +24,16 @@ def experiment_command(
         str, typer.Option(help="Weights of the SAM encoders: a checkpoint, a bundle, or the name of one.")
     ] = "",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of every training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of every training, or the first of several.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Trainings of each row: the table then has mean and SD.")] = 1,
+    nnunet: Annotated[bool, typer.Option("--nnunet", help="Train nnU-Net's row of Table I too.")] = False,
+    sam2: Annotated[
+        str, typer.Option(help="Folder of a SAM-2 checkpoint, for the oracle row of Table I; not run without.")
+    ] = "",
 ) -> None:
     """Re-run a table of a paper: what the paper says beside what is measured."""
     from cmrseg.errors import UsageError
-    from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment
+    from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment, table_path
 
     with errors_become_exit_codes():
         if name == "list":
@@ -37,6 +42,6 @@ def experiment_command(
             return
         if output is None:
             raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
-        options = ExperimentOptions(scale, minutes, encoder, threads, seed)
+        options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2)
         run_experiment(name, data, output, options, lambda line: typer.echo(line))
-        typer.echo((output / "table.md").read_text())
+        typer.echo(table_path(name, output).read_text())

@@ -1,4 +1,4 @@
-"""Tables I, IV to VIII of CardioSAM as rows to train and as views of one row's patients."""
+"""Tables I, V and VI of CardioSAM as rows to train; the other tables are views of two rows of Table I."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ def table1(scale: Scale, encoder_weights: str) -> list[Row]:
         note = "encoder with random weights" if is_sam and not encoder_weights else ""
         rows.append(Row(name, config, dict(zip(METRICS_1, paper.TABLE_1[name], strict=True)), note))
     return rows
+
+
+def views(scale: Scale, encoder_weights: str) -> list[Row]:
+    """CardioSAM and U-Net of Table I, whose patients the other tables and figures look at; arguments as `table1`."""
+    return [row for row in table1(scale, encoder_weights) if row.name in ("CardioSAM", "U-Net")]
 
 
 def table5(scale: Scale, encoder_weights: str) -> list[Row]:

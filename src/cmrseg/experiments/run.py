@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmrseg.errors import UsageError
-from cmrseg.experiments import cardiosam
-from cmrseg.experiments.runner import Row, RowResult, run_rows
+from cmrseg.evaluate.cine import write_rows
+from cmrseg.experiments import cardiosam, paper, views
+from cmrseg.experiments.contrasts import contrasts, contrasts_text
+from cmrseg.experiments.foreign import nnunet_row, sam2_row
+from cmrseg.experiments.runner import ForeignRow, Row, RowResult, row_scores, run_folder, run_rows, trained_with
 from cmrseg.experiments.scale import Scale, scale_of
 from cmrseg.experiments.tables import csv_text, markdown
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
 
 Rows = Callable[[Scale, str], list[Row]]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,47 @@ class Experiment:
     """What it trains, from a scale and the encoder's weights."""
     equal_minutes: bool
     """Every row trains for the same time, as whole networks should be compared; else for the same epochs, as parts."""
+    reference: str = ""
+    """Row that the others are tested against; empty for no tests."""
+    foreign: bool = False
+    """The table also has the rows that our loop does not train."""
+    view: views.MakeView | None = None
+    """How the patients of the rows are divided; None for a table with a line per row."""
+    figures: tuple[str, ...] = ()
+    """Functions of `cmrseg.experiments.figures` that draw it."""
 
 
+_FIGURES = ("class_examples", "training_curves", "mask_examples", "probability_maps", "structure_boxes")
 EXPERIMENTS: Mapping[str, Experiment] = {
-    "cardiosam-table1": Experiment("CardioSAM, Table I: networks", cardiosam.table1, True),
-    "cardiosam-table5": Experiment("CardioSAM, Table V: parts of the network", cardiosam.table5, False),
-    "cardiosam-table6": Experiment("CardioSAM, Table VI: losses", cardiosam.table6, False),
-    "cardiosam-cost": Experiment("Frozen, tuned or from scratch, at equal minutes", cardiosam.frozen_or_tuned, True),
+    "cardiosam-table1": Experiment(
+        "CardioSAM, Table I: networks",
+        cardiosam.table1,
+        True,
+        reference="CardioSAM",
+        foreign=True,
+        figures=("structure_boxes", "dice_over_cost"),
+    ),
+    "cardiosam-table2": Experiment("CardioSAM, Table II: memory and time", cardiosam.views, True, view=views.table_2),
+    "cardiosam-table3": Experiment("CardioSAM, Table III: benchmarks", cardiosam.views, True, view=views.table_3),
+    "cardiosam-table4": Experiment(
+        "CardioSAM, Table IV: metrics with intervals", cardiosam.views, True, reference="CardioSAM", view=views.table_4
+    ),
+    "cardiosam-table5": Experiment(
+        "CardioSAM, Table V: parts of the network", cardiosam.table5, False, reference="+ composite loss"
+    ),
+    "cardiosam-table6": Experiment("CardioSAM, Table VI: losses", cardiosam.table6, False, reference="all"),
+    "cardiosam-table7": Experiment(
+        "CardioSAM, Table VII: by diagnosis and structure", cardiosam.views, True, view=views.table_7
+    ),
+    "cardiosam-table8": Experiment("CardioSAM, Table VIII: by severity", cardiosam.views, True, view=views.table_8),
+    "cardiosam-figures": Experiment("CardioSAM, figures 3 to 6", cardiosam.views, True, figures=_FIGURES),
+    "cardiosam-cost": Experiment(
+        "Frozen, tuned or from scratch, at equal minutes",
+        cardiosam.frozen_or_tuned,
+        True,
+        reference="U-Net",
+        figures=("dice_over_cost",),
+    ),
 }
 
 
@@ -49,41 +88,98 @@ class ExperimentOptions:
     threads: int = 2
     """CPU threads."""
     seed: int = 0
-    """Seed of every training."""
+    """Seed of every training, or the first of several."""
+    seeds: int = 1
+    """Trainings of each row, with seeds that follow one another."""
+    nnunet: bool = False
+    """Train nnU-Net's row too."""
+    sam2: str = ""
+    """Folder of a SAM-2 checkpoint for the oracle row; empty leaves it out."""
 
 
 def run_experiment(
-    name: str, data: Path | None, out: Path, options: ExperimentOptions, report: Callable[[str], None]
+    name: str, data: Path | None, out: Path, options: ExperimentOptions, report: Report
 ) -> list[RowResult]:
     """Train and measure every row of an experiment that has no result yet, and write its table.
 
     Args:
         name: one of `EXPERIMENTS`.
         data: root of the ACDC patients; None at the tiny scale makes phantoms.
-        out: folder for runs, ``table.md`` and ``table.csv``; an experiment that was cut off goes on.
+        out: folder for runs and tables, see `table_path`; an experiment that was cut off goes on. Experiments of equal
+            rows may share it: nothing is then trained twice.
         options: scale and cost.
         report: takes lines of progress.
 
     Raises:
-        UsageError: no such experiment or scale, or no data at a scale that needs them.
+        UsageError: no such experiment or scale, no seeds, no data at a scale that needs them, or figures alone were
+            wanted and matplotlib is not installed.
     """
     if name not in EXPERIMENTS:
         raise UsageError(f"There is no experiment {name!r}.", f"Experiments: {', '.join(EXPERIMENTS)}.")
-    scale = scale_of(options.scale)
+    experiment, scale = EXPERIMENTS[name], scale_of(options.scale)
     if data is None and scale.name != "tiny":
         raise UsageError(f"The scale {scale.name!r} needs patients.", "Give --data with the ACDC training folder.")
+    if options.seeds < 1:
+        raise UsageError(f"{options.seeds} trainings of a row are none.", "Give --seeds of at least 1.")
+    drawn = importlib.util.find_spec("matplotlib") is not None
+    if name == "cardiosam-figures" and not drawn:
+        raise UsageError("Figures need matplotlib.", "Install cmrseg with its extra: pip install 'cmrseg[figures]'.")
     out.mkdir(parents=True, exist_ok=True)
     root = _phantoms(out / "phantoms") if data is None else data
-    base = replace(scale.base, threads=options.threads, seed=options.seed)
-    rows = EXPERIMENTS[name].rows(replace(scale, base=base), options.encoder_weights)
-    minutes = scale.minutes if EXPERIMENTS[name].equal_minutes else 0.0
+    scale = replace(scale, base=replace(scale.base, threads=options.threads, seed=options.seed))
+    minutes = scale.minutes if experiment.equal_minutes else 0.0
     if options.minutes is not None:
         minutes = options.minutes
-    results = run_rows(rows, root, out, minutes, report)
-    title = EXPERIMENTS[name].title + (" (phantoms: a test of the software)" if data is None else "")
-    (out / "table.md").write_text(markdown(title, results))
-    (out / "table.csv").write_text(csv_text(results))
+    results = run_rows(_rows(experiment, scale, options), root, out, minutes, report, options.seeds)
+    title = experiment.title + (" (phantoms: a test of the software)" if data is None else "")
+    scores = {r.name: row_scores(run_folder(out, r.name), root) for r in results if r.measured}
+    found = views.trained(results, out, scores)
+    _write(name, title, results, found, out)
+    if experiment.figures and drawn:
+        from cmrseg.experiments import figures
+
+        for figure in experiment.figures:
+            report(f"figure: {figures.draw(figure, found, root, out).name}")
+    elif experiment.figures:
+        report("figures: not drawn, since matplotlib is not installed")
     return results
+
+
+def table_path(name: str, out: Path) -> Path:
+    """Where the table of an experiment is written as Markdown, with ``.csv`` beside it.
+
+    Those with a line per row have a folder each and are called ``table.md``; views and figures may share the folder of
+    Table I and have their own names.
+    """
+    experiment = EXPERIMENTS[name]
+    return out / ("table.md" if experiment.view is None and name != "cardiosam-figures" else f"{name}.md")
+
+
+def _rows(experiment: Experiment, scale: Scale, options: ExperimentOptions) -> list[Row | ForeignRow]:
+    rows: list[Row | ForeignRow] = list(experiment.rows(scale, options.encoder_weights))
+    if experiment.foreign:
+        said = {k: dict(zip(cardiosam.METRICS_1, v, strict=True)) for k, v in paper.TABLE_1.items()}
+        rows.append(nnunet_row(scale, said["nnU-Net"], options.nnunet))
+        rows.append(sam2_row(scale, said["SAM-2, oracle-prompted"], options.sam2))
+        rows.sort(key=lambda row: list(paper.TABLE_1).index(row.name))
+    return rows
+
+
+def _write(name: str, title: str, results: Sequence[RowResult], found: Mapping[str, views.Trained], out: Path) -> None:
+    """The table for a reader and for a program, and the tests against the reference."""
+    experiment, path = EXPERIMENTS[name], table_path(name, out)
+    if experiment.view is None:
+        parts, csv = [markdown(title, results)], csv_text(results)
+    else:
+        view = experiment.view(found)
+        trainings = "\n".join(f"- {trained_with(r)}" for r in results)
+        parts, csv = [f"## {title}\n\n{view.markdown()}\n", f"Trainings:\n\n{trainings}\n"], view.csv_text()
+    if experiment.reference:
+        family = contrasts(experiment.reference, {name: row.scores for name, row in found.items()})
+        parts.append(contrasts_text(family))
+        write_rows([c.row() for c in family], path.with_name(f"{path.stem}-differences.csv"))
+    path.write_text("\n".join(parts))
+    path.with_suffix(".csv").write_text(csv)
 
 
 def _phantoms(root: Path) -> Path:

@@ -27,6 +27,8 @@ ALWAYS = ("dice_mean", "iou_mean", "hd95_mm_mean", "lv_ef_mae_points")
 
 def measured_value(result: RowResult, key: str) -> float | None:
     """A column of a row in the table's unit; None where it was not measured."""
+    if not result.measured:
+        return None
     value = result.weights_m if key == "weights_m" else result.measured.get(key)
     return None if value is None else value * COLUMNS[key][1]
 
@@ -54,13 +56,30 @@ def markdown(title: str, results: Sequence[RowResult]) -> str:
         cells = [f"{_said(r, k)} / {_measured(r, k)}" for k in keys]
         low, high = (r.measured.get(f"dice_mean_{side}") for side in ("low", "high"))
         interval = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
-        lines.append("| " + " | ".join([r.name, *cells, interval, str(r.epochs), f"{r.minutes:.1f}", r.note]) + " |")
-    first = results[0]
-    counts = (
-        f"{first.patients_trained_on} patients trained, {first.patients_measured_on} were held out and measured; "
-        f"one training per row, seed {first.seed}. 3-D Dice on the native grid, heart found automatically."
+        cost = [str(r.epochs), f"{r.minutes:.1f}"] if r.measured else ["–", "–"]
+        lines.append("| " + " | ".join([r.name, *cells, interval, *cost, r.note]) + " |")
+    return f"## {title}\n\n" + "\n".join(lines) + f"\n\n{_counts(results)}\n"
+
+
+def _counts(results: Sequence[RowResult]) -> str:
+    """What all lines rest on."""
+    run = [r for r in results if r.measured]
+    if not run:
+        return "Nothing was run."
+    # rows that nobody trains have no patients that trained them
+    trained = max(r.patients_trained_on for r in run)
+    seeds = max(r.seeds for r in run)
+    first = min(r.seed for r in run)
+    trainings = (
+        f"one training per row, seed {first}"
+        if seeds == 1
+        else f"mean ± SD of {seeds} trainings per row, seeds {first} to {first + seeds - 1}, the interval of patients "
+        "averaged over them"
     )
-    return f"## {title}\n\n" + "\n".join(lines) + f"\n\n{counts}\n"
+    return (
+        f"{trained} patients trained, {run[0].patients_measured_on} were held out and measured; {trainings}. "
+        "3-D Dice on the native grid, heart found automatically."
+    )
 
 
 def _said(result: RowResult, key: str) -> str:
@@ -70,13 +89,18 @@ def _said(result: RowResult, key: str) -> str:
 
 def _measured(result: RowResult, key: str) -> str:
     value = measured_value(result, key)
-    return "–" if value is None else f"{value:.{COLUMNS[key][2]}f}"
+    if value is None:
+        return "–"
+    _, factor, decimals = COLUMNS[key]
+    spread = f" ± {result.sd[key] * factor:.{decimals}f}" if key in result.sd else ""
+    return f"{value:.{decimals}f}{spread}"
 
 
 def csv_text(results: Sequence[RowResult]) -> str:
     """The same with every measured number, one line per row; the paper's figures under ``paper_<name>``."""
     measured = list(dict.fromkeys(k for r in results for k in r.measured))
     said = list(dict.fromkeys(k for r in results for k in r.paper))
+    spread = list(dict.fromkeys(k for r in results for k in r.sd))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     plain = [
@@ -86,10 +110,11 @@ def csv_text(results: Sequence[RowResult]) -> str:
         "epochs",
         "minutes",
         "seed",
+        "seeds",
         "patients_trained_on",
         "patients_measured_on",
     ]
-    writer.writerow([*plain, *measured, *(f"paper_{k}" for k in said), "note"])
+    writer.writerow([*plain, *measured, *(f"sd_{k}" for k in spread), *(f"paper_{k}" for k in said), "note"])
     for r in results:
         values: list[object] = [
             r.name,
@@ -98,9 +123,11 @@ def csv_text(results: Sequence[RowResult]) -> str:
             r.epochs,
             f"{r.minutes:.1f}",
             r.seed,
+            r.seeds,
         ]
         values += [r.patients_trained_on, r.patients_measured_on]
         values += [f"{r.measured[k]:.5g}" if k in r.measured else "" for k in measured]
+        values += [f"{r.sd[k]:.5g}" if k in r.sd else "" for k in spread]
         values += [r.paper.get(k, "") for k in said]
         writer.writerow([*values, r.note])
     return file.getvalue()
