@@ -122,6 +122,13 @@ def test_a_training_patient_under_another_name_is_found_by_pixels(place: Path) -
     assert "q9" not in result.output
 
 
+def test_a_training_patient_under_the_same_name_is_told_once(place: Path) -> None:
+    Path("split.json").write_text(json.dumps({"train": ["p2"]}))
+    result = run("near", "--trained-by", "split.json", "--training-data", "acdc")
+    assert result.exit_code == EXIT_REVIEW
+    assert [c["code"] for c in record()["cautions"]] == ["trained_on", "few_patients"]  # type: ignore[attr-defined]
+
+
 def test_training_data_without_shared_pictures_is_no_leak(place: Path) -> None:
     write_acdc(place / "training", {"q1": beat(4, 2)})
     picture = np.random.default_rng(77).integers(0, 400, (6, 24, 24)).astype(np.float32)

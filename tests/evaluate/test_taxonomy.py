@@ -129,6 +129,14 @@ def test_a_leak_hangs_together_with_its_structure() -> None:
     assert "leak" not in {t.name for t in errors(found, tapering(), leak_mm=20.0)}
 
 
+def test_a_part_that_lies_apart_is_no_leak_however_far() -> None:
+    found = tapering()
+    found[2, 20:24, 15:20] = RV  # 0.8 mL, 20 mm away
+    tags = {tag.name: tag for tag in errors(found, tapering())}
+    assert tags["fragment"].value == pytest.approx(20 * VOXEL_ML)
+    assert "leak" not in tags
+
+
 def test_imprecise_outlines() -> None:
     truth, found = tapering(), tapering()
     found[found == RV] = 0
