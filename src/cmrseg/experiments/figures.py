@@ -32,7 +32,8 @@ from cmrseg.train.loop import share_of_peak
 from cmrseg.train.predict import stage_of
 
 #: Colours of structures, told apart by people who see no red or no green (Okabe and Ito).
-COLOURS = {"lv_cavity": "#D55E00", "lv_myocardium": "#009E73", "rv_cavity": "#56B4E9"}
+#: The cavity lies over the muscle, with which it shares a contour.
+COLOURS = {"lv_myocardium": "#009E73", "lv_cavity": "#D55E00", "rv_cavity": "#56B4E9"}
 _FIELD_MM = 140.0
 _MOST_GROUPS = 6
 #: Fewer minutes or millions than this do not show on an axis.

@@ -41,7 +41,7 @@ class Experiment:
     """Functions of `cmrseg.experiments.figures` that draw it."""
 
 
-_FIGURES = ("class_examples", "training_curves", "mask_examples", "probability_maps", "structure_boxes")
+_FIGURES = ("class_examples", "training_curves", "mask_examples", "probability_maps")
 EXPERIMENTS: Mapping[str, Experiment] = {
     "cardiosam-table1": Experiment(
         "CardioSAM, Table I: networks",

@@ -97,7 +97,10 @@ def _measured(result: RowResult, key: str) -> str:
 
 
 def csv_text(results: Sequence[RowResult]) -> str:
-    """The same with every measured number, one line per row; the paper's figures under ``paper_<name>``."""
+    """The same with every measured number, one line per row; the paper's figures under ``paper_<name>``.
+
+    Cells of a row that was not run are empty.
+    """
     measured = list(dict.fromkeys(k for r in results for k in r.measured))
     said = list(dict.fromkeys(k for r in results for k in r.paper))
     spread = list(dict.fromkeys(k for r in results for k in r.sd))
@@ -124,8 +127,10 @@ def csv_text(results: Sequence[RowResult]) -> str:
             f"{r.minutes:.1f}",
             r.seed,
             r.seeds,
+            r.patients_trained_on,
+            r.patients_measured_on,
         ]
-        values += [r.patients_trained_on, r.patients_measured_on]
+        values[1:] = values[1:] if r.measured else [""] * len(values[1:])
         values += [f"{r.measured[k]:.5g}" if k in r.measured else "" for k in measured]
         values += [f"{r.sd[k]:.5g}" if k in r.sd else "" for k in spread]
         values += [r.paper.get(k, "") for k in said]
