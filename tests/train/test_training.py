@@ -127,8 +127,11 @@ def test_folds_hold_every_patient_out_once() -> None:
         make_split(known, DataConfig(folds=6))
 
 
-def test_a_killed_run_ends_with_the_same_weights(patients: Path, tmp_path: Path) -> None:
-    bank = build_bank(find_cases(patients, SMALL.data), SMALL)
+@pytest.mark.parametrize("network", ["unet", "medsam_finetuned"])
+def test_a_killed_run_ends_with_the_same_weights(network: str, patients: Path, tmp_path: Path) -> None:
+    """Of a network that draws no random numbers of its own, and of one that does."""
+    config = SMALL if network == "unet" else SMALL.with_network(network, "tiny")
+    bank = build_bank(find_cases(patients, config.data), config)
 
     class Killed(Exception):
         """The run is cut off."""
@@ -140,10 +143,10 @@ def test_a_killed_run_ends_with_the_same_weights(patients: Path, tmp_path: Path)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
     cut.mkdir()
-    train(SMALL, bank, whole, lambda _: {}, lambda _: None)
+    train(config, bank, whole, lambda _: {}, lambda _: None)
     with pytest.raises(Killed):
-        train(SMALL, bank, cut, lambda _: {}, cut_off)
-    train(SMALL, bank, cut, lambda _: {}, lambda _: None)
+        train(config, bank, cut, lambda _: {}, cut_off)
+    train(config, bank, cut, lambda _: {}, lambda _: None)
     one, other = load_file(whole / "checkpoint.safetensors"), load_file(cut / "checkpoint.safetensors")
     assert one.keys() == other.keys()
     assert all(torch.equal(one[k], other[k]) for k in one)

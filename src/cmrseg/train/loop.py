@@ -187,6 +187,8 @@ class _Loop:
         generator = torch.Generator().manual_seed(
             config.seed * 100_003 + epoch * self.workers.count + self.workers.rank
         )
+        # what networks draw themselves, as dropout does
+        torch.manual_seed(generator.initial_seed())
         self.model.train()
         totals: dict[str, float] = {}
         for k in range(self.steps):
