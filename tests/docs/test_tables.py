@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import dataclasses
 import importlib
 import inspect
@@ -21,7 +22,8 @@ from cmrseg.geometry import Geometry
 from cmrseg.io.dicom.grid import PHASE_KEYS
 from cmrseg.labels import CANONICAL_NAMES, CINE, SCHEMES
 from cmrseg.phantom import make_phantom, tiny
-from cmrseg.quantify import definitions, measure
+from cmrseg.quantify import definitions, lge_definitions, measure
+from cmrseg.quantify.scar import METHODS, ScarConfig
 from cmrseg.report.tables import CSV_COLUMNS, measurements_json
 from cmrseg.segment import bundle
 from cmrseg.segment.preprocess import InputSpec
@@ -56,6 +58,46 @@ def test_every_measurement_is_listed_with_its_unit_and_name() -> None:
     rows = table_rows(DOCS / "reference" / "outputs.md", "Measurements")
     assert [row[:3] for row in rows] == [[key, d.unit, d.label] for key, d in definitions.CINE.items()]
     assert all(len(row) == 4 and row[3] for row in rows)
+
+
+def test_every_lge_measurement_is_listed_with_its_unit_and_name() -> None:
+    rows = table_rows(DOCS / "reference" / "outputs.md", "LGE measurements")
+    assert [row[:3] for row in rows] == [[key, d.unit, d.label] for key, d in lge_definitions.LGE.items()]
+    assert all(len(row) == 4 and row[3] for row in rows)
+
+
+def test_every_scar_method_is_explained() -> None:
+    rows = table_rows(DOCS / "explanation" / "scar.md", "Methods")
+    assert [row[0] for row in rows] == list(METHODS)
+    assert all(len(row) == 3 and all(row) for row in rows)
+
+
+def test_every_setting_of_the_scar_methods_is_listed_with_its_default() -> None:
+    rows = table_rows(DOCS / "explanation" / "scar.md", "Settings")
+    fields = dataclasses.fields(ScarConfig)
+    assert [(row[0], row[1]) for row in rows] == [(f.name, str(f.default)) for f in fields]
+
+
+def test_what_is_said_of_scar_methods_was_measured() -> None:
+    with (ROOT / "benchmarks" / "results" / "scar_methods.csv").open(newline="") as file:
+        table = {(r["data"], r["method"], r["per"], r["remote"]): r for r in csv.DictReader(file)}
+    rows = table_rows(DOCS / "explanation" / "scar.md", "How well they do")
+    assert [row[0] for row in rows] == list(METHODS)
+    for method, *shown in rows:
+        expected = []
+        for data in ("myops", "generated"):
+            row = table[data, method, "volume", "automatic"]
+            ccc = f"{row['mass_ccc']} ({row['mass_ccc_low']} to {row['mass_ccc_high']})"
+            expected += [row["dice_mean"], ccc, f"{row['mass_bias_g']} ± {row['mass_limits_g']}"]
+        assert [cell.replace("−", "-") for cell in shown] == expected
+    page = " ".join((DOCS / "explanation" / "scar.md").read_text("utf-8").split())
+    per_slice = {data: table[data, "ewa", "slice", "automatic"]["mass_ccc"] for data in ("myops", "generated")}
+    assert f"nearly all hold scar (`ewa` {per_slice['myops']})" in page
+    assert f"slices without scar are given some ({per_slice['generated']})" in page
+    claimed = {
+        m: table["myops", m, "volume", "automatic"]["claimed_percent_of_scarless_muscle"] for m in ("ewa", "5sd")
+    }
+    assert f"`ewa` still labelled {claimed['ewa']} % of it, and `5sd` {claimed['5sd']} %" in page
 
 
 def test_every_other_key_is_listed() -> None:
