@@ -31,7 +31,7 @@ def main(root: Path, out: Path | None) -> None:
         image = study.images[0]
         segmentation = segment(image, pipeline.of_members(unseen))
         result = compare(case, segmentation, truth)
-        verdict = assess(study, image, segmentation, Clock(), {}, {}).verdict
+        verdict = assess(study, [(image, segmentation)], Clock(), {}, {}).verdict
         reasons = sorted({f.code for f in verdict.findings if f.severity != "info"})
         dice = list(result.dice.values())
         rows.append(

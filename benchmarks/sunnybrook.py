@@ -76,8 +76,8 @@ def main(study: Path) -> None:
     drawn = np.stack(list(masks.values()))
     found = np.stack([cavity[place] for place in masks])
     result = {
-        "bundle": analyser.bundle.version,
-        "members": analyser.bundle.manifest["networks"]["segmenter"]["members"],
+        "bundle": analyser.bundles["cine"].version,
+        "members": analyser.bundles["cine"].manifest["networks"]["segmenter"]["members"],
         "n_contours": len(masks),
         "lv_cavity_dice_all_contoured_pixels": round(dice(found, drawn), 4),
         "lv_cavity_dice_mean_over_contours": round(float(np.mean(per_slice)), 4),

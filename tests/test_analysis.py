@@ -50,7 +50,7 @@ def by_hand(phantom: Phantom, labels: np.ndarray | None = None) -> Analysis:
     image = phantom.image
     segmentation = phantom.segmentation if labels is None else replace(phantom.segmentation, labels=labels)
     study = Study("phantom", Path("phantom"), (image,), phantom.patient)
-    return assess(study, image, segmentation, Clock(), {"bundle": None}, {})
+    return assess(study, [(image, segmentation)], Clock(), {"bundles": {}}, {})
 
 
 def test_the_folder_holds_exactly_the_promised_files(analysed: Path) -> None:
@@ -83,11 +83,11 @@ def test_measurements_are_flat_and_belong_to_the_masks(analysed: Path) -> None:
 def test_run_record_names_versions_bundle_inputs_and_times(analysed: Path) -> None:
     run = json.loads((analysed / "run.json").read_text())
     assert run["versions"]["cmrseg"]
-    assert len(run["bundle"]["sha256"]) == 64
+    assert len(run["bundles"]["cine"]["sha256"]) == 64
     assert all(len(v) == 64 for v in run["inputs_sha256"].values())
     assert run["inputs_sha256"]
     assert {"read", "segment", "measure", "check", "write"} <= set(run["timings_s"])
-    assert run["image"]["shape_tzyx"][0] == 5
+    assert run["images"]["cine"]["shape_tzyx"][0] == 5
 
 
 def test_shipped_bundle_measures_the_phantom(heart: Phantom, analysed: Path) -> None:

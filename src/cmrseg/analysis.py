@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cmrseg
-from cmrseg.errors import InputRefused, OutputError, UsageError
+from cmrseg.errors import InputRefused, OutputError, RefusalCode, UsageError
 from cmrseg.io import read
 from cmrseg.io.files import output_folder
 from cmrseg.io.nifti import write_labels
@@ -43,7 +43,7 @@ class AnalyseOptions:
     kind: Kind | None = None
     """Analyse the input as this kind, whatever was detected."""
     bundle: str = ""
-    """Name or folder of the bundle; empty for the one that ships for the kind."""
+    """Name or folder of a bundle, used for stacks of its kind; the ones that ship serve the others."""
     runtime: Runtime = "onnx"
     """What runs the networks."""
     threads: int | None = None
@@ -77,47 +77,54 @@ class Analyser:
         options: what the user chose.
 
     Raises:
-        BundleError: the bundle is missing or damaged.
+        BundleError: a bundle is missing or damaged.
         UsageError: the bundle is of another kind than was asked for, or there is none for that kind.
     """
 
     def __init__(self, options: AnalyseOptions = AnalyseOptions()) -> None:
         self.options = options
-        kind = options.kind or "cine"
-        if not options.bundle and kind not in bundles.DEFAULT_BUNDLES:
-            raise UsageError(f"No bundle for {kind} images ships with this version.", "Name one with --bundle.")
-        self.bundle: Bundle = bundles.load(options.bundle or bundles.DEFAULT_BUNDLES[kind])
-        if options.kind and self.bundle.kind != options.kind:
-            raise UsageError(
-                f"The bundle {self.bundle.name} is for {self.bundle.kind} images, not {options.kind}.",
-                "Name another bundle, or leave --kind out.",
-            )
-        self._pipeline: Pipeline = self.bundle.pipeline(options.runtime, options.threads, int8=options.int8)
+        self.bundles: Mapping[Kind, Bundle] = _chosen_bundles(options)
+        self._pipelines: Mapping[Kind, Pipeline] = {
+            kind: bundle.pipeline(options.runtime, options.threads, int8=options.int8)
+            for kind, bundle in self.bundles.items()
+        }
 
     def __call__(self, path: Path) -> Analysis:
         """Read and analyse one study; nothing is written.
 
         Raises:
-            InputRefused: the study cannot be trusted, holds no stack of this kind, or shows no heart.
+            InputRefused: the study cannot be trusted, holds no stack that a bundle is for, or shows no heart in any.
         """
         clock = Clock()
         with clock.step("read"):
             study = read(path, self.options.kind)
-        image = study.image("lge" if self.bundle.kind == "lge" else "cine")
-        if image is None:
-            raise InputRefused(
-                "no_lge" if self.bundle.kind == "lge" else "no_cine",
-                f"The study holds no {self.bundle.kind} stack.",
-                "`cmrseg inspect` shows what was found.",
-            )
-        with clock.step("segment"):
-            segmentation = segment(image, self._pipeline, SegmentOptions(clean_up=self.options.clean_up))
-        segmentation = replace(segmentation, findings=(*segmentation.findings, *_left_out(study, image)))
+        images = [image for image in study.images if image.kind in self.bundles]
+        if not images:
+            kinds = " or ".join(self.bundles)
+            code: RefusalCode = "no_lge" if tuple(self.bundles) == ("lge",) else "no_cine"
+            raise InputRefused(code, f"The study holds no {kinds} stack.", "`cmrseg inspect` shows what was found.")
+        stacks: list[tuple[Image, Segmentation]] = []
+        refused: dict[Kind, InputRefused] = {}
+        for image in images:
+            with clock.step("segment"):
+                try:
+                    stacks.append((image, self._segment(image)))
+                except InputRefused as error:
+                    refused[image.kind] = error
+        if not stacks:
+            raise refused[images[0].kind]
+        image, segmentation = stacks[0]
+        findings = (*segmentation.findings, *_left_out(study, stacks, refused))
+        stacks[0] = image, replace(segmentation, findings=findings)
+        used = {image.kind: self.bundles[image.kind] for image, _ in stacks}
         networks = {
-            "bundle": {"name": self.bundle.name, "version": self.bundle.version, "sha256": self.bundle.sha256},
+            "bundles": {k: {"name": b.name, "version": b.version, "sha256": b.sha256} for k, b in used.items()},
             "runtime": f"{self.options.runtime}{' int8' if self.options.int8 else ''}",
         }
-        return assess(study, image, segmentation, clock, networks, self._settings())
+        return assess(study, stacks, clock, networks, self._settings())
+
+    def _segment(self, image: Image) -> Segmentation:
+        return segment(image, self._pipelines[image.kind], SegmentOptions(clean_up=self.options.clean_up))
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -127,42 +134,60 @@ class Analyser:
         }
 
 
-def _left_out(study: Study, image: Image) -> tuple[Finding, ...]:
-    """Say which stacks of the study were found and not analysed."""
-    return tuple(
-        Finding("not_analysed", "info", f"The study also holds a {other.kind.upper()} stack, which was not analysed.")
-        for other in study.images
-        if other is not image
-    )
+def _chosen_bundles(options: AnalyseOptions) -> Mapping[Kind, Bundle]:
+    """The bundle of each kind of stack that will be analysed: the one that was named, else those that ship."""
+    names: dict[Kind, str] = dict(bundles.DEFAULT_BUNDLES)
+    chosen: dict[Kind, Bundle] = {}
+    if options.bundle:
+        named = bundles.load(options.bundle)
+        if options.kind and named.kind != options.kind:
+            raise UsageError(
+                f"The bundle {named.name} is for {named.kind} images, not {options.kind}.",
+                "Name another bundle, or leave --kind out.",
+            )
+        chosen[named.kind] = named
+    for kind, name in names.items():
+        if kind not in chosen and options.kind in (None, kind):
+            chosen[kind] = bundles.load(name)
+    if not chosen:
+        raise UsageError(f"No bundle for {options.kind} images ships with this version.", "Name one with --bundle.")
+    return chosen
+
+
+def _left_out(
+    study: Study, stacks: Sequence[tuple[Image, Segmentation]], refused: Mapping[Kind, InputRefused]
+) -> tuple[Finding, ...]:
+    """Say which stacks of the study were found and not analysed, and why."""
+    analysed = {image.kind for image, _ in stacks}
+    findings = []
+    for kind in (image.kind for image in study.images if image.kind not in analysed):
+        held = f"The study also holds {'an' if kind == 'lge' else 'a'} {kind.upper() if kind == 'lge' else kind} stack"
+        if kind in refused:
+            message = f"{held}, which was refused: {refused[kind].cause}"
+            findings.append(Finding("not_analysed", "review", message))
+        else:
+            findings.append(Finding("not_analysed", "info", f"{held}, which was not analysed."))
+    return tuple(findings)
 
 
 def assess(
     study: Study,
-    image: Image,
-    segmentation: Segmentation,
+    stacks: Sequence[tuple[Image, Segmentation]],
     clock: Clock,
     networks: dict[str, Any],
     settings: dict[str, Any],
 ) -> Analysis:
-    """Measure and check a segmentation, whoever made it, and gather what run.json says.
+    """Measure and check segmentations, whoever made them, and gather what run.json says.
 
     Args:
-        study: where the image comes from.
-        image: what was segmented.
-        segmentation: labels on the image's grid.
+        study: where the images come from.
+        stacks: what was segmented, and labels on its grid; at most one of each kind.
         clock: has timed the steps before.
         networks: what made the labels, for run.json.
         settings: what the user chose, for run.json.
     """
-    frames = _labelled_frames(segmentation)
-    seen, labelled = _at_frames(image, segmentation, frames)
-    with clock.step("measure"):
-        measurements = measure(labelled, patient=study.patient, heart_rate_bpm=image.heart_rate_bpm, image=seen)
-    with clock.step("check"):
-        verdict = check(seen, replace(labelled, findings=(*study.findings, *segmentation.findings)), measurements)
-    measurements = _in_all_frames(measurements, frames, image.n_frames)
-    if verdict.status == "reject":
-        measurements = _withheld(measurements)
+    parts = tuple(_assess_part(study, image, segmentation, clock) for image, segmentation in stacks)
+    analysis = Analysis(study, parts)
     run = {
         "study": study.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -174,18 +199,34 @@ def assess(
         "device": {"machine": platform.machine(), "system": platform.system(), "cores": usable_cores()},
         **networks,
         "settings": settings,
-        "image": {
-            "kind": image.kind,
-            "shape_tzyx": list(image.data.shape),
-            "spacing_xyz_mm": [round(v, 6) for v in image.geometry.spacing_xyz_mm],
-            "orientation_known": image.geometry.orientation_known,
-            "source": {k: _plain(v) for k, v in image.source.items()},
-        },
+        "images": {image.kind: _described(image) for image, _ in stacks},
         "inputs_sha256": dict(study.inputs),
         "timings_s": clock.seconds,
-        "warnings": [f"{f.code}: {f.message}" for f in verdict.findings if f.severity != "info"],
+        "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.findings if f.severity != "info"],
     }
-    return Analysis(study, (Part(image, segmentation, measurements, verdict),), run)
+    return replace(analysis, run=run)
+
+
+def _assess_part(study: Study, image: Image, segmentation: Segmentation, clock: Clock) -> Part:
+    frames = _labelled_frames(segmentation)
+    seen, labelled = _at_frames(image, segmentation, frames)
+    with clock.step("measure"):
+        measurements = measure(labelled, patient=study.patient, heart_rate_bpm=image.heart_rate_bpm, image=seen)
+    with clock.step("check"):
+        verdict = check(seen, replace(labelled, findings=(*study.findings, *segmentation.findings)), measurements)
+    measurements = _in_all_frames(measurements, frames, image.n_frames)
+    if verdict.status == "reject":
+        measurements = _withheld(measurements)
+    return Part(image, segmentation, measurements, verdict)
+
+
+def _described(image: Image) -> dict[str, Any]:
+    return {
+        "shape_tzyx": list(image.data.shape),
+        "spacing_xyz_mm": [round(v, 6) for v in image.geometry.spacing_xyz_mm],
+        "orientation_known": image.geometry.orientation_known,
+        "source": {k: _plain(v) for k, v in image.source.items()},
+    }
 
 
 def _labelled_frames(segmentation: Segmentation) -> NDArray[np.intp]:

@@ -106,7 +106,7 @@ def measure_masks(
         with clock.step("scar"):
             segmentation = find_scar(image, segmentation, scar_method, remote)
         settings |= {"scar_method": scar_method, "remote": "automatic" if remote is None else "given"}
-    return assess(study, image, segmentation, clock, {"bundle": None, "runtime": "given masks"}, settings)
+    return assess(study, [(image, segmentation)], clock, {"bundles": {}, "runtime": "given masks"}, settings)
 
 
 def _on_the_grid(labels_TZYX: NDArray[np.uint8], geometry: Geometry, image: Image) -> NDArray[np.uint8]:

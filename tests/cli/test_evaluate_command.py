@@ -102,7 +102,7 @@ def test_results_of_the_shipped_bundle_are_recognised(place: Path) -> None:
     write_acdc(place / "acdc", {trained: beat(4, 2)})
     write_results(place / "near", {trained: beat(5, 2)})
     (place / "near" / trained / "run.json").write_text(
-        json.dumps({"bundle": {"name": "cine", "sha256": shipped.sha256}})
+        json.dumps({"bundles": {"cine": {"name": "cine", "sha256": shipped.sha256}}})
     )
     result = run("near", "--only", trained)
     assert result.exit_code == EXIT_REVIEW

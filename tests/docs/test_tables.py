@@ -168,9 +168,8 @@ def test_every_phase_key_is_explained_in_the_order_of_trust() -> None:
 def test_every_key_of_run_json_is_explained() -> None:
     phantom = make_phantom(tiny())
     study = Study("s", ROOT, (phantom.image,), phantom.patient)
-    analysis = assess(
-        study, phantom.image, phantom.segmentation, Clock(), {"bundle": None, "runtime": "given masks"}, {}
-    )
+    networks = {"bundles": {}, "runtime": "given masks"}
+    analysis = assess(study, [(phantom.image, phantom.segmentation)], Clock(), networks, {})
     assert [row[0] for row in table_rows(DOCS / "how-to" / "read-run-json.md", "Keys")] == list(analysis.run)
 
 

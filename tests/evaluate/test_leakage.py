@@ -101,9 +101,9 @@ def test_one_person_under_two_names_is_found() -> None:
 def test_results_tell_which_bundle_made_them(tmp_path: Path) -> None:
     shipped = bundle.load("cine")
     for case_id, content in {
-        "p1": {"bundle": {"name": "cine", "sha256": shipped.sha256}},
-        "p2": {"bundle": None},
-        "p3": {"bundle": {"name": "elsewhere", "sha256": "0"}},
+        "p1": {"bundles": {"cine": {"name": "cine", "sha256": shipped.sha256}}},
+        "p2": {"bundles": {}},
+        "p3": {"bundles": {"cine": {"name": "elsewhere", "sha256": "0"}}},
     }.items():
         (tmp_path / case_id).mkdir()
         (tmp_path / case_id / "run.json").write_text(json.dumps(content))
@@ -114,5 +114,5 @@ def test_results_tell_which_bundle_made_them(tmp_path: Path) -> None:
 
 def test_an_older_bundle_of_the_same_name_is_not_mistaken_for_the_one_that_ships(tmp_path: Path) -> None:
     (tmp_path / "p1").mkdir()
-    (tmp_path / "p1" / "run.json").write_text(json.dumps({"bundle": {"name": "cine", "sha256": "0" * 64}}))
+    (tmp_path / "p1" / "run.json").write_text(json.dumps({"bundles": {"cine": {"name": "cine", "sha256": "0" * 64}}}))
     assert parts_of_results(tmp_path) == {}

@@ -24,7 +24,7 @@ from cmrseg.study import (
 
 RUN = {
     "versions": {"cmrseg": "0.1.0", "numpy": "2.0.0"},
-    "bundle": {"name": "cine-test", "sha256": "ab" * 32},
+    "bundles": {"cine": {"name": "cine-test", "sha256": "ab" * 32}},
     "settings": {"clean_up": True, "threads": 2},
     "timings_s": {"read": 0.5, "segment": 1.25},
 }

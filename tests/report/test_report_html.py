@@ -143,7 +143,7 @@ def test_whatever_the_study_says_is_text(written: Analysis) -> None:
                 verdict=Verdict.of((finding,)),
             ),
         ),
-        run={"bundle": {EVIL: EVIL}, "versions": EVIL, "settings": [EVIL], "timings_s": {EVIL: 1.0}},
+        run={"bundles": {EVIL: EVIL}, "versions": EVIL, "settings": [EVIL], "timings_s": {EVIL: 1.0}},
     )
     plain, page = Page(render(written)), Page(render(analysis))
     count = {tag: sum(t == tag for t, _ in page.elements) for tag in ("script", "img")}
@@ -226,7 +226,7 @@ def test_how_it_was_computed_tells_the_run_and_the_conventions(beating: Analysis
     assert f"slices {z_mm:.3g} mm apart" in text
 
 
-@pytest.mark.parametrize("run", [{}, {"timings_s": None, "bundle": None}, {"versions": "one text"}])
+@pytest.mark.parametrize("run", [{}, {"timings_s": None, "bundles": None}, {"versions": "one text"}])
 def test_a_run_that_says_little_is_no_obstacle(beating: Analysis, run: dict[str, object]) -> None:
     Page(render(replace(beating, run=run)))
 

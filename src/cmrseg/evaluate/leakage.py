@@ -122,16 +122,16 @@ def parts_of_results(masks: Path) -> dict[str, dict[str, tuple[str, ...]]]:
     """Splits of the bundles that made a folder of results, as far as they ship, by bundle name.
 
     Args:
-        masks: folder of results of `cmrseg analyse`, whose ``run.json`` names the bundle and its hash.
+        masks: folder of results of `cmrseg analyse`, whose ``run.json`` names the bundles and their hashes.
     """
     shipped = bundle.shipped_bundles()
     used: set[tuple[str, str]] = set()
     for path in sorted(masks.glob(f"*/{_RUN}")):
         try:
-            made_by = json.loads(path.read_text(encoding="utf-8")).get("bundle") or {}
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            made_by = json.loads(path.read_text(encoding="utf-8"))["bundles"]
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError):
             continue  # whose masks they are is then not known, which is all that can be said
-        used.add((str(made_by.get("name")), str(made_by.get("sha256"))))
+        used |= {(str(one.get("name")), str(one.get("sha256"))) for one in made_by.values()}
     names = sorted({name for name, _ in used} & set(shipped))
     return {name: read_parts(name) for name in names if (name, bundle.load(name).sha256) in used}
 

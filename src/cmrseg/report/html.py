@@ -29,7 +29,7 @@ VERDICTS = {
 #: Entries of run.json that the report prints, and their headings.
 RUN_LINES = {
     "finished": "Finished",
-    "bundle": "Model",
+    "bundles": "Model",
     "runtime": "Runtime",
     "settings": "Settings",
     "versions": "Version",

@@ -21,12 +21,13 @@ from cmrseg.labels import SCHEMES
 from cmrseg.segment.engine import Pipeline, Stage
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import Runtime, predictor
+from cmrseg.study import Kind
 
 FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
 REQUIRED_FILES = ("model.onnx", "locator.onnx", "weights.safetensors", "CARD.md", "LICENSE")
 #: Bundles that analysis uses when none is named, by kind of image.
-DEFAULT_BUNDLES = {"cine": "cine"}
+DEFAULT_BUNDLES: Mapping[Kind, str] = {"cine": "cine"}
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class Bundle:
         return str(self.manifest["version"])
 
     @property
-    def kind(self) -> str:
-        """Kind of image it segments: ``cine`` or ``lge``."""
-        return str(self.manifest["kind"])
+    def kind(self) -> Kind:
+        """Kind of image it segments."""
+        kind: Kind = self.manifest["kind"]
+        return kind
 
     @property
     def sha256(self) -> str:
