@@ -101,9 +101,9 @@ TERMS = (
 )
 #: What the networks that ship are trained with; nnU-Net's sum (Isensee et al., 2021).
 DICE_CE = LossConfig()
-#: CardioSAM's four terms with the weights of SEEDS row A20, and its contour head's own term (A13).
+#: CardioSAM's four terms and its contour head's own, with weights that docs/explanation/losses.md gives reasons for.
 PAPER = LossConfig(dice=1.0, cross_entropy=0.0, focal=1.0, boundary=0.5, structural=0.1, contour=0.5)
-#: Rows of Table VI of CardioSAM, whose labels are lost, as read in SEEDS row A25.
+#: Rows of Table VI of CardioSAM, whose labels are lost, as numbers and text let them be read.
 ABLATION: dict[str, LossConfig] = {
     "Dice": LossConfig(dice=1.0, cross_entropy=0.0),
     "boundary": LossConfig(dice=0.0, cross_entropy=0.0, boundary=1.0),
