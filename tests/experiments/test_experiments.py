@@ -310,6 +310,23 @@ def test_without_its_package_nnunet_is_not_run(monkeypatch: pytest.MonkeyPatch) 
     assert "nnunet" in row.note
 
 
+@pytest.mark.parametrize(("oracle", "tested"), [(True, []), (False, ["CardioSAM − other"])])
+def test_a_row_that_knows_the_truth_is_tested_against_no_other(
+    oracle: bool, tested: list[str], tmp_path: Path, patients: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = find_cases(patients, DataConfig())
+    truths = {case.case_id: load_case(case, DataConfig())[1].labels for case in cases}
+    scores = foreign.score_predictions(cases, truths)
+    result = RowResult("CardioSAM", {}, runner.measured(scores), 1.0, 1.0, 1, 1.0, 0, 2, 3)
+    results = [result, replace(result, name="other", oracle=oracle)]
+    monkeypatch.setattr(experiments, "run_rows", lambda *_: results)
+    monkeypatch.setattr(experiments, "row_scores", lambda run, data: scores)
+    monkeypatch.setattr(experiments.importlib.util, "find_spec", lambda name: None)
+    run_experiment("cardiosam-table1", patients, tmp_path, TINY, silent)
+    text = table_path("cardiosam-table1", tmp_path).read_text()
+    assert [name for name in ("CardioSAM − other",) if name in text] == tested
+
+
 def test_the_oracle_row_is_called_one_and_has_trained_on_nobody(
     tmp_path: Path, patients: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +343,7 @@ def test_the_oracle_row_is_called_one_and_has_trained_on_nobody(
     monkeypatch.setattr(sam2.OracleSam2, "load", classmethod(lambda cls, path: Drawer()))
     row = foreign.sam2_row(scale_of("tiny"), {"dice_mean": 86.4}, "checkpoint")
     (result,) = run_rows([row], patients, tmp_path, 5.0, silent)
+    assert result.oracle
     assert result.note.startswith("ORACLE")
     assert (result.weights_m, result.trainable_m, result.epochs, result.patients_trained_on) == (1.0, 0.0, 0, 0)
     assert (result.measured["dice_mean"], result.patients_measured_on) == (1.0, 1)

@@ -84,7 +84,7 @@ def test_several_seeds_are_told_with_their_spread() -> None:
     several = replace(RESULT, seeds=3, sd={"dice_mean": 0.012})
     text = markdown("Title", [several])
     assert cells(text, "U-Net")[1:3] == ["87.2 / 90.1 ± 1.2", "– / 80.0"]
-    assert "mean ± SD of 3 trainings per row, seeds 3 to 5" in text
+    assert "mean ± SD of 3 trainings of each row with an SD, seeds 3 to 5" in text
     row = next(csv.DictReader(io.StringIO(csv_text([several]))))
     assert (row["seeds"], row["sd_dice_mean"], row["paper_dice_mean"], row["minutes"]) == ("3", "0.012", "87.2", "12.0")
     assert trained_with(several).endswith("85 patients trained, 15 measured, seeds 3 to 5, 6 epochs, 12.0 minutes")

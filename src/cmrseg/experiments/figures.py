@@ -214,7 +214,7 @@ def dice_over_cost(rows: Mapping[str, Trained], data: Path) -> Figure:
         found = row.result.measured
         dice = found["dice_mean"]
         reach = [[dice - found.get("dice_mean_low", dice)], [found.get("dice_mean_high", dice) - dice]]
-        label = f"{name} (oracle)" if row.result.note.startswith("ORACLE") and "oracle" not in name else name
+        label = f"{name} (oracle)" if row.result.oracle and "oracle" not in name else name
         for panel, cost in zip(axes, (row.result.minutes, row.result.weights_m), strict=True):
             panel.errorbar([max(cost, _LEAST)], [dice], yerr=reach, fmt="o", color=f"C{k}", label=label)
     axes[0].set(xlabel="minutes of training", ylabel="mean Dice (95 % of patients' mean)")

@@ -175,7 +175,8 @@ def _write(name: str, title: str, results: Sequence[RowResult], found: Mapping[s
         trainings = "\n".join(f"- {trained_with(r)}" for r in results)
         parts, csv = [f"## {title}\n\n{view.markdown()}\n", f"Trainings:\n\n{trainings}\n"], view.csv_text()
     if experiment.reference:
-        family = contrasts(experiment.reference, {name: row.scores for name, row in found.items()})
+        fair = {name: row.scores for name, row in found.items() if not row.result.oracle}
+        family = contrasts(experiment.reference, fair)
         parts.append(contrasts_text(family))
         write_rows([c.row() for c in family], path.with_name(f"{path.stem}-differences.csv"))
     path.write_text("\n".join(parts))

@@ -70,6 +70,8 @@ class RowResult:
     """Trainings that this line sums up."""
     sd: Mapping[str, float] = field(default_factory=dict)
     """SD of `measured` over seeds; empty for one."""
+    oracle: bool = False
+    """Whether it was given what only the truth knows: it is comparable with no other row, and tested against none."""
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,12 @@ def _counts(results: Sequence[RowResult]) -> str:
     trainings = (
         f"one training per row, seed {first}"
         if seeds == 1
-        else f"mean ± SD of {seeds} trainings per row, seeds {first} to {first + seeds - 1}, the interval of patients "
-        "averaged over them"
+        else f"mean ± SD of {seeds} trainings of each row with an SD, seeds {first} to {first + seeds - 1}, "
+        "the interval of patients averaged over them"
     )
     return (
         f"{trained} patients trained, {run[0].patients_measured_on} were held out and measured; {trainings}. "
-        "3-D Dice on the native grid, heart found automatically."
+        "3-D Dice on the native grid; our networks see the heart where a locator found it."
     )
 
 
