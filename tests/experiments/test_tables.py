@@ -61,6 +61,14 @@ def test_every_column_has_what_the_paper_says_beside_what_was_measured() -> None
     assert "85 patients trained, 15 were held out and measured; one training per row, seed 3." in text
 
 
+def test_accuracy_never_stands_without_that_of_all_background() -> None:
+    right = {"label_accuracy_mean": 0.98, "label_trivial_accuracy_mean": 0.963}
+    result = replace(RESULT, paper={"label_accuracy_mean": 94.1}, measured=RESULT.measured | right)
+    text = markdown("Title", [result])
+    assert cells(text, "U-Net")[4:6] == ["94.10 / 98.00", "– / 96.30"]
+    assert "accuracy of all background" not in markdown("Title", [RESULT])
+
+
 def test_a_row_that_was_not_run_says_why_and_claims_nothing() -> None:
     assert cells(markdown("Title", [RESULT, NOT_RUN]), "nnU-Net") == [
         "nnU-Net",
@@ -143,6 +151,15 @@ def test_table_4_has_every_metric_with_interval_and_pooled() -> None:
     (distance,) = records(view, row="CardioSAM", metric="HD95, mm")
     assert distance["we measured"] == pytest.approx(2.0)
     assert distance["pooled"] is None
+    (right,), (trivial,) = (
+        records(view, row="CardioSAM", metric=f"{m}, %") for m in ("accuracy", "accuracy of all background")
+    )
+    assert right["we measured"] == pytest.approx(25 * sum(s.label_accuracy for s in scores))
+    assert (right["paper says"], trivial["paper says"]) == (99.2, None)
+    # at end-diastole 12 x 12 pixels of LV and muscle beside 4 x 8 of RV in 4 of 6 slices; smaller at end-systole
+    heart = [(12**2 + 32) * 4, ((4 + 4) ** 2 + 32) * 4, ((6 + 4) ** 2 + 32) * 4]
+    shares = [1 - (heart[0] + heart[es]) / (2 * 6 * 24 * 24) for es in (1, 2, 1, 2)]
+    assert trivial["we measured"] == pytest.approx(25 * sum(shares))
 
 
 def test_table_7_divides_by_diagnosis_and_structure() -> None:

@@ -22,7 +22,7 @@ TABLE_1_NETWORKS = {
     "SAM + LoRA": "sam_lora",
     "CardioSAM": "cardiosam",
 }
-METRICS_1 = ("dice_mean", "iou_mean", "hd95_mm_mean", "accuracy_pooled", "weights_m")
+METRICS_1 = ("dice_mean", "iou_mean", "hd95_mm_mean", "label_accuracy_mean", "weights_m")
 METRICS_5 = ("dice_mean", "iou_mean", "hd95_mm_mean", "lv_ef_mae_points")
 METRICS_6 = ("dice_mean", "iou_mean", "hd95_mm_mean", "precision_mean")
 

@@ -48,8 +48,8 @@ class RowResult:
     paper: Mapping[str, float]
     """What the paper says."""
     measured: Mapping[str, float]
-    """What we measured on held-out patients: `cmrseg.evaluate.cine.summarise`, and an interval of ``dice_mean``; the
-    mean over seeds where there are several. Empty for a row that was not run."""
+    """What we measured on held-out patients, see `measured`; the mean over seeds where there are several. Empty for a
+    row that was not run."""
     weights_m: float
     """Weights in millions."""
     trainable_m: float
@@ -138,8 +138,12 @@ def row_scores(run: Path, data: Path) -> list[CineScore]:
 
 
 def measured(scores: Sequence[CineScore]) -> dict[str, float]:
-    """Summary of patients, and the bootstrap interval of their mean Dice."""
-    return summarise(scores) | _interval([s.macro("dice") or 0.0 for s in scores])
+    """Summary of patients, share of their voxels whose label is right, and bootstrap interval of their mean Dice."""
+    right = {
+        "label_accuracy_mean": float(np.mean([s.label_accuracy for s in scores])),
+        "label_trivial_accuracy_mean": float(np.mean([s.trivial_accuracy for s in scores])),
+    }
+    return summarise(scores) | right | _interval([s.macro("dice") or 0.0 for s in scores])
 
 
 def _interval(dice: Sequence[float]) -> dict[str, float]:

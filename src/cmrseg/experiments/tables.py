@@ -13,8 +13,8 @@ COLUMNS: Mapping[str, tuple[str, float, int]] = {
     "dice_mean": ("Dice %", 100, 1),
     "iou_mean": ("IoU %", 100, 1),
     "hd95_mm_mean": ("HD95 mm", 1, 1),
-    "accuracy_pooled": ("accuracy %", 100, 2),
-    "trivial_accuracy_pooled": ("all-background accuracy %", 100, 2),
+    "label_accuracy_mean": ("accuracy %", 100, 2),
+    "label_trivial_accuracy_mean": ("accuracy of all background %", 100, 2),
     "precision_mean": ("precision %", 100, 1),
     "sensitivity_mean": ("sensitivity %", 100, 1),
     "specificity_mean": ("specificity %", 100, 2),
@@ -23,6 +23,8 @@ COLUMNS: Mapping[str, tuple[str, float, int]] = {
 }
 #: Measured columns that a table shows although the paper's lacks them.
 ALWAYS = ("dice_mean", "iou_mean", "hd95_mm_mean", "lv_ef_mae_points")
+#: Columns that mean nothing without another.
+BESIDE = {"label_trivial_accuracy_mean": "label_accuracy_mean"}
 
 
 def measured_value(result: RowResult, key: str) -> float | None:
@@ -42,7 +44,7 @@ def markdown(title: str, results: Sequence[RowResult]) -> str:
     """
     if not results:
         return f"## {title}\n\nNothing was run.\n"
-    keys = [k for k in COLUMNS if k in ALWAYS or any(k in r.paper for r in results)]
+    keys = [k for k in COLUMNS if k in ALWAYS or any(BESIDE.get(k, k) in r.paper for r in results)]
     head = [
         "row",
         *(f"{COLUMNS[k][0]}: paper / we" for k in keys),
