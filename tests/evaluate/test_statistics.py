@@ -9,11 +9,14 @@ from scipy import stats
 from cmrseg.evaluate.statistics import (
     bland_altman,
     bootstrap_interval,
+    coefficient_of_variation,
     concordance,
+    concordance_interval,
     holm,
     intraclass,
     paired_test,
     pearson,
+    regression,
 )
 
 SKEWED = np.random.default_rng(3).exponential(2.0, 40)
@@ -162,6 +165,66 @@ def test_concordance_counts_bias_and_correlation_does_not() -> None:
     assert concordance([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]) == pytest.approx(-1.0)
     assert concordance([1.0, 1.0], [1.0, 1.0]) is None
     assert pearson([1.0, 1.0], [1.0, 2.0]) is None
+
+
+def test_interval_of_the_concordance_is_the_bootstrap_of_the_coefficient() -> None:
+    first = SKEWED + np.random.default_rng(1).normal(0, 0.6, len(SKEWED))
+    found = concordance_interval(first, SKEWED)
+    assert found is not None
+    assert found.method == "bca"
+    value = concordance(first, SKEWED)
+    assert value is not None
+    assert found.low < value < found.high
+    random = np.random.default_rng(7)
+    drawn = [random.integers(0, len(SKEWED), len(SKEWED)) for _ in range(2000)]
+    low, high = np.quantile([concordance(first[k], SKEWED[k]) for k in drawn], [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
+    assert concordance_interval(first, SKEWED) == found
+
+
+def test_interval_of_the_concordance_covers_it_about_as_often_as_it_says() -> None:
+    # both have variance 1 and share 0.8 of it: the coefficient is 0.8
+    random, hits = np.random.default_rng(5), 0
+    for _ in range(60):
+        shared = random.normal(0, 0.8**0.5, 40)
+        pair = [shared + random.normal(0, 0.2**0.5, 40) for _ in range(2)]
+        found = concordance_interval(*pair)
+        assert found is not None
+        hits += found.low <= 0.8 <= found.high
+    assert hits >= 50
+
+
+def test_concordance_without_spread_has_no_interval_and_full_agreement_a_point() -> None:
+    assert concordance_interval([1.0, 1.0], [1.0, 1.0]) is None
+    assert concordance_interval([1.0], [2.0]) is None
+    same = concordance_interval([0.0, 0.0, 5.0], [0.0, 0.0, 5.0])
+    assert same is not None
+    assert (same.low, same.high) == pytest.approx((1.0, 1.0))
+
+
+def test_regression_is_that_of_scipy_and_of_arithmetic() -> None:
+    line = regression([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
+    assert line is not None
+    assert (line.slope, line.intercept, line.r_squared) == pytest.approx((2.0, 1.0, 1.0))
+    noisy = regression(SKEWED[:20], SKEWED[20:])
+    expected = stats.linregress(SKEWED[:20], SKEWED[20:])
+    assert noisy is not None
+    assert (noisy.slope, noisy.intercept) == pytest.approx((expected.slope, expected.intercept))
+    assert noisy.r_squared == pytest.approx(expected.rvalue**2)
+    assert regression([1.0, 1.0], [1.0, 2.0]) is None
+
+
+def test_coefficient_of_variation_by_hand() -> None:
+    # differences 1 and 3: SD 2 ** 0.5; means of pairs 1.5 and 4.5
+    assert coefficient_of_variation([2.0, 6.0], [1.0, 3.0]) == pytest.approx(2**0.5 / 3)
+    assert coefficient_of_variation([1.0], [2.0]) is None
+    assert coefficient_of_variation([1.0, -1.0], [1.0, -1.0]) is None
+
+
+def test_coefficients_of_variation_that_scarnet_prints_follow_from_its_limits_of_agreement() -> None:
+    # limits -1.72 to 0.46 of a bias of -0.63 points: an SD of 0.556; -0.63 points are 4.82 % of the mean
+    sd, mean = (0.46 + 1.72) / (2 * stats.norm.ppf(0.975)), 0.63 / 0.0482
+    assert sd / mean == pytest.approx(0.043, abs=0.0005)
 
 
 def test_intraclass_is_that_of_shrout_and_fleiss() -> None:

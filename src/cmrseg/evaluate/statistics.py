@@ -281,6 +281,75 @@ def pearson(first: ArrayLike, second: ArrayLike) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+def concordance_interval(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> Interval | None:
+    """Bootstrap interval of `concordance`, patients drawn with replacement: masses of scar are not normal.
+
+    A drawn sample whose patients all have one and the same value in both counts as agreement, 1.
+
+    Returns:
+        None where `concordance` is None.
+
+    Raises:
+        ValueError: as `paired_test`.
+    """
+    if concordance(first, second) is None:
+        return None
+    return bootstrap_interval(np.stack(_pairs(first, second), axis=1), _concordances, seed=seed)
+
+
+def _concordances(pairs_BN2: Values, axis: int) -> Values:
+    mean, variance = pairs_BN2.mean(axis=axis), pairs_BN2.var(axis=axis)
+    centred = pairs_BN2 - np.expand_dims(mean, axis)
+    shared = centred.prod(axis=-1).mean(axis=axis)
+    spread = variance.sum(axis=-1) + (mean[..., 0] - mean[..., 1]) ** 2
+    constant = spread <= _ROUNDING * (mean**2).max(axis=-1)
+    result: Values = np.where(constant, 1.0, 2 * shared / np.where(constant, 1.0, spread))
+    return result
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight line through pairs by least squares: second = slope x first + intercept.
+
+    Args:
+        slope: of the line.
+        intercept: where the first is 0.
+        r_squared: share of the second's variance that the line explains, 0..1.
+    """
+
+    slope: float
+    intercept: float
+    r_squared: float
+
+
+def regression(first: ArrayLike, second: ArrayLike) -> Line | None:
+    """The line that predicts the second from the first; None where `pearson` is None.
+
+    Raises:
+        ValueError: as `paired_test`.
+    """
+    r = pearson(first, second)
+    if r is None:
+        return None
+    a, b = _pairs(first, second)
+    slope = r * float(b.std() / a.std())
+    return Line(slope, float(b.mean()) - slope * float(a.mean()), r**2)
+
+
+def coefficient_of_variation(method: ArrayLike, reference: ArrayLike) -> float | None:
+    """SD of the differences over the mean of all values, as agreement of two measurements is often given.
+
+    Returns:
+        None for fewer than two patients, and where the mean is 0.
+
+    Raises:
+        ValueError: as `paired_test`.
+    """
+    a, b = _pairs(method, reference)
+    mean = float((a + b).mean()) / 2
+    return float((a - b).std(ddof=1)) / mean if len(a) > 1 and mean != 0 else None
+
+
 def intraclass(ratings: ArrayLike, form: Literal["2,1", "3,1"] = "2,1") -> float | None:
     """Intraclass correlation of single ratings (Shrout and Fleiss, Psychol Bull 1979;86:420).
 
