@@ -68,3 +68,23 @@ def test_rows_are_written(tmp_path: Path) -> None:
     write_scores([scored(masks(50), masks(100))], tmp_path / "scores.csv")
     head, row = (tmp_path / "scores.csv").read_text().splitlines()
     assert dict(zip(head.split(","), row.split(","), strict=True))["scar_mass_truth_g"] == "1.05"
+
+
+def test_scar_in_percent_of_the_muscle_and_slices_by_hand() -> None:
+    truth = masks(80, 20)
+    truth[1] = masks(10)[0]
+    score = scored(masks(50), truth)
+    # 110 of the truth's 400 voxels of muscle, 50 of the 200 found; the first slice is found, the second missed
+    assert score.scar_percent_truth == pytest.approx(27.5)
+    assert score.scar_percent == pytest.approx(25.0)
+    assert score.slices == (1, 0, 1, 0)
+    assert scored(masks(0), masks(0)).slices == (0, 0, 0, 2)
+    assert scored(masks(5), masks(0)).slices == (0, 1, 0, 1)
+    nothing = scored(np.zeros_like(masks(0)), masks(50))
+    assert (nothing.scar_percent, nothing.scar_percent_truth) == (0.0, 25.0)
+
+
+def test_median_of_the_myocardium_by_hand() -> None:
+    scores = [scored(masks(20), masks(20)), scored(np.zeros_like(masks(0)), masks(20)), scored(masks(9), masks(20))]
+    assert summarise(scores)["dice_myocardium_median"] == 1.0
+    assert summarise(scores)["dice_myocardium"] == pytest.approx(2 / 3)

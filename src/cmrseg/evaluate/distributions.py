@@ -63,15 +63,15 @@ def normality(values: ArrayLike, *, seed: int = 0) -> Normality | None:
         return None
     samples = np.random.default_rng(seed).standard_normal((SIMULATIONS, len(x)))
     ours, theirs = _distances(x[None]), _distances(samples)
-    p = [
+    distance_p, squared_p = (
         float(1 + np.sum(them >= mine * (1 - _ROUNDING))) / (1 + SIMULATIONS)
         for mine, them in zip(ours, theirs, strict=True)
-    ]
-    return Normality(len(x), *p, float(stats.shapiro(x).pvalue))
+    )
+    return Normality(len(x), distance_p, squared_p, float(stats.shapiro(x).pvalue))
 
 
 def _distances(samples_BN: Values) -> tuple[Values, Values]:
-    """Kolmogorov-Smirnov's D and Anderson-Darling's A squared of samples to the normal distribution of their moments."""
+    """Kolmogorov-Smirnov's D and Anderson-Darling's A squared of samples to the normal distribution of each."""
     n = samples_BN.shape[1]
     x = np.sort(samples_BN, axis=1)
     x = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, ddof=1, keepdims=True)

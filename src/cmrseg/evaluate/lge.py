@@ -44,6 +44,7 @@ class LgeScore:
         scar_mass_g: no-reflow included.
         scar_mass_truth_g: of the truth.
         refused: the reason, when no heart was found; it is scored as masks that are empty.
+        slices: slices with scar in both, in the result alone, in the truth alone, in neither.
     """
 
     case_id: str
@@ -52,6 +53,19 @@ class LgeScore:
     scar_mass_g: float
     scar_mass_truth_g: float
     refused: str = ""
+    slices: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def scar_percent(self) -> float:
+        """Scar in percent of the LV muscle that was found; 0 where none was."""
+        muscle, scar = self.structures["myocardium"], self.structures["scar"]
+        return 100 * scar.volume_ml / muscle.volume_ml if muscle.volume_ml > 0 else 0.0
+
+    @property
+    def scar_percent_truth(self) -> float:
+        """The same of the truth."""
+        muscle, scar = self.structures["myocardium"], self.structures["scar"]
+        return 100 * scar.truth_volume_ml / muscle.truth_volume_ml if muscle.truth_volume_ml > 0 else 0.0
 
     def dice(self, name: str) -> float | None:
         """3-D Dice of a structure; None where it has none."""
@@ -83,12 +97,12 @@ def compare(case: Case, found_ZYX: NDArray[np.uint8], scheme: LabelScheme, truth
         refused: why there are no masks.
     """
     spacing_zyx_mm = truth.geometry.spacing_xyz_mm[::-1]
-    structures = {}
-    for name, parts in STRUCTURES.items():
-        if parts[0] in truth.scheme.numbers:
-            expected = truth.scheme.mask(truth.labels[0], *(p for p in parts if p in truth.scheme.numbers))
-            given = scheme.mask(found_ZYX, *(p for p in parts if p in scheme.numbers))
-            structures[name] = score_mask(given, expected, spacing_zyx_mm, POLICY)
+    masks = {
+        name: (_mask(scheme, found_ZYX, parts), _mask(truth.scheme, truth.labels[0], parts))
+        for name, parts in STRUCTURES.items()
+        if parts[0] in truth.scheme.numbers
+    }
+    structures = {name: score_mask(*pair, spacing_zyx_mm, POLICY) for name, pair in masks.items()}
     scar = structures["scar"]
     return LgeScore(
         case.case_id,
@@ -97,7 +111,20 @@ def compare(case: Case, found_ZYX: NDArray[np.uint8], scheme: LabelScheme, truth
         scar_mass_g=scar.volume_ml * MYOCARDIUM_DENSITY_G_ML,
         scar_mass_truth_g=scar.truth_volume_ml * MYOCARDIUM_DENSITY_G_ML,
         refused=refused,
+        slices=_slices(*masks["scar"]),
     )
+
+
+def _mask(scheme: LabelScheme, labels_ZYX: NDArray[np.uint8], parts: Sequence[str]) -> NDArray[np.bool_]:
+    """Union of those of the parts that the scheme draws."""
+    return scheme.mask(labels_ZYX, *(p for p in parts if p in scheme.numbers))
+
+
+def _slices(given_ZYX: NDArray[np.bool_], expected_ZYX: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """See `LgeScore.slices`."""
+    given, expected = given_ZYX.any(axis=(1, 2)), expected_ZYX.any(axis=(1, 2))
+    both, neither = int((given & expected).sum()), int((~given & ~expected).sum())
+    return both, int(given.sum()) - both, int(expected.sum()) - both, neither
 
 
 def summarise(scores: Sequence[LgeScore]) -> dict[str, float]:
@@ -133,6 +160,8 @@ def summarise(scores: Sequence[LgeScore]) -> dict[str, float]:
         values = [v for s in scores if (v := s.dice(name)) is not None]
         if values:
             result[f"dice_{name}"] = float(np.mean(values))
+            if name == "myocardium":
+                result["dice_myocardium_median"] = float(np.median(values))
     dice = [v for s in with_scar if (v := s.dice("scar")) is not None]
     if dice:
         result |= {"dice_scar_with_scar": float(np.mean(dice)), "dice_scar_median": float(np.median(dice))}

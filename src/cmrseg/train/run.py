@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from torch import nn
 
 from cmrseg.errors import InputRefused, UsageError
-from cmrseg.evaluate import cine, lge
+from cmrseg.evaluate.evaluators import evaluator_of
 from cmrseg.io.datasets.layout import Case
-from cmrseg.labels import CINE, SCHEMES
+from cmrseg.labels import SCHEMES
 from cmrseg.segment import bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
 from cmrseg.train.bank import build_bank
@@ -44,7 +45,7 @@ def run_training(
     Raises:
         UsageError: no data, a group too small to split, or a run folder of another configuration.
     """
-    workers = Workers.join()
+    workers = Workers.join(config.device)
     cases = find_cases(data, config.data)
     split = make_split(cases, config.data)
     if workers.first:
@@ -98,14 +99,10 @@ def _validate_locator(config: TrainConfig, cases: list[Case], model: nn.Module) 
 def _validate_segmenter(
     config: TrainConfig, cases: list[Case], locator: Path | None, run: Path, model: nn.Module
 ) -> dict[str, float]:
-    pipeline = _pipeline(config, model, locator)
-    if config.scheme != CINE.name:
-        found = lge.score(cases, lambda case: load_case(case, config.data), pipeline)
-        lge.write_scores(found, run / "validation.csv")
-        return lge.summarise(found)
-    scores = cine.score(cases, lambda case: load_case(case, config.data), pipeline)
-    cine.write_scores(scores, run / "validation.csv")
-    return cine.summarise(scores)
+    evaluator = evaluator_of(config.scheme)
+    scores = evaluator.score(cases, lambda case: load_case(case, config.data), _pipeline(config, model, locator))
+    evaluator.write_scores(scores, run / "validation.csv")
+    return evaluator.summarise(scores)
 
 
 def _pipeline(config: TrainConfig, model: nn.Module, locator: Path | None) -> Pipeline:
@@ -118,10 +115,22 @@ def _pipeline(config: TrainConfig, model: nn.Module, locator: Path | None) -> Pi
     )
 
 
+def pipeline_of_run(run: Path, locator: Path | None = None) -> Pipeline:
+    """A trained run's network, its averaged weights, behind a locator; see `run_training`."""
+    config, model = load_run(run)
+    return _pipeline(config, model, locator)
+
+
+def held_out_cases(config: TrainConfig, data: Path, run: Path) -> list[Case]:
+    """The patients that a run kept for validation."""
+    held_out = set(Split.load(run / "split.json").validation)
+    return [case for case in find_cases(data, config.data) if case.case_id in held_out]
+
+
 def score_run(
     config: TrainConfig, data: Path, run: Path, locator: Path | None = None
-) -> tuple[list[cine.CineScore], dict[str, float]]:
-    """Measure a finished cine run on the patients that it held out.
+) -> tuple[list[Any], dict[str, float]]:
+    """Measure a finished run on the patients that it held out.
 
     Args:
         config: of the run.
@@ -130,10 +139,8 @@ def score_run(
         locator: see `run_training`.
 
     Returns:
-        one score per patient, and their summary.
+        one score per patient, of the type that `evaluator_of` names, and their summary.
     """
-    held_out = set(Split.load(run / "split.json").validation)
-    cases = [case for case in find_cases(data, config.data) if case.case_id in held_out]
-    pipeline = _pipeline(config, load_run(run)[1], locator)
-    scores = cine.score(cases, lambda case: load_case(case, config.data), pipeline)
-    return scores, cine.summarise(scores)
+    evaluator, cases = evaluator_of(config.scheme), held_out_cases(config, data, run)
+    scores = evaluator.score(cases, lambda case: load_case(case, config.data), pipeline_of_run(run, locator))
+    return scores, evaluator.summarise(scores)
