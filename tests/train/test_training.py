@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,25 @@ def test_split_keeps_patients_of_every_group_apart() -> None:
     assert {int(i[1:]) // 4 for i in split.validation} == {0, 1}
     assert set(split.train) | set(split.validation) == {f"p{k}" for k in range(8)}
     assert split == make_split(reversed(cases("aaaabbbb")), DataConfig(validation_per_group=1))
+
+
+def test_smaller_shares_of_training_patients_are_part_of_larger_ones_and_hold_out_the_same() -> None:
+    known = cases("a" * 12 + "b" * 6)
+    config = DataConfig(validation_per_group=2)
+    whole = make_split(known, config)
+    shares = [make_split(known, replace(config, train_share=share)) for share in (0.01, 0.25, 0.5, 1.0)]
+    assert [len(split.train) for split in shares] == [2, 3, 7, 14]
+    assert all(split.validation == whole.validation for split in shares)
+    assert all(set(a.train) < set(b.train) for a, b in pairwise(shares))
+    assert shares[-1] == whole
+    # the first patient of each group: ids count up
+    assert {int(i[1:]) < 12 for i in shares[0].train} == {True, False}
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.1])
+def test_shares_that_nobody_has_are_refused(share: float) -> None:
+    with pytest.raises(UsageError, match="share"):
+        make_split(cases("aaaa"), DataConfig(validation_per_group=1, train_share=share))
 
 
 def test_leaking_split_is_refused() -> None:

@@ -91,6 +91,8 @@ class DataConfig:
     """Parts the patients are dealt into for cross-validation; 0 keeps `validation_per_group` instead."""
     fold: int = 0
     """Which of the parts validates, counted from 0; the others train."""
+    train_share: float = 1.0
+    """Share of those others that train, drawn from each group; a smaller share is part of a larger one."""
     repeats: int = 1
     """Times that an epoch shows each slice of the patients, beside once what is generated."""
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)

@@ -47,18 +47,22 @@ def make_split(cases: Iterable[Case], config: DataConfig) -> Split:
     """Keep patients of every diagnostic group for validation; the rest trains.
 
     With `folds` the patients of each group are dealt out in turn, so that every patient validates exactly once over
-    all folds; without, a fixed number of each group is drawn.
+    all folds; without, a fixed number of each group is drawn. Of the rest, `train_share` trains, at least one
+    patient of each group; who is kept does not depend on it.
 
     Raises:
-        UsageError: a group too small to be divided like that, or no such fold.
+        UsageError: a group too small to be divided like that, no such fold, or no such share.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         groups[case.group].append(case.case_id)
     if config.folds and not 0 <= config.fold < config.folds:
         raise UsageError(f"There is no fold {config.fold} of {config.folds}.", "Count the folds from 0.")
-    generator = np.random.default_rng(config.split_seed)
+    if not 0 < config.train_share <= 1:
+        raise UsageError(f"A share of {config.train_share} cannot train.", "Give data.train_share above 0, at most 1.")
+    generator, order = np.random.default_rng(config.split_seed), np.random.default_rng([config.split_seed, 1])
     kept: set[str] = set()
+    idle: set[str] = set()
     for name in sorted(groups):
         ids = sorted(groups[name])
         needed = config.folds or config.validation_per_group + 1
@@ -71,8 +75,10 @@ def make_split(cases: Iterable[Case], config: DataConfig) -> Split:
             kept.update(generator.permutation(ids)[config.fold :: config.folds].tolist())
         else:
             kept.update(generator.choice(ids, config.validation_per_group, replace=False).tolist())
+        rest = order.permutation([i for i in ids if i not in kept]).tolist()
+        idle.update(rest[max(1, round(config.train_share * len(rest))) :])
     every = sorted(i for ids in groups.values() for i in ids)
-    return Split(tuple(i for i in every if i not in kept), tuple(i for i in every if i in kept))
+    return Split(tuple(i for i in every if i not in kept | idle), tuple(i for i in every if i in kept))
 
 
 def find_cases(root: Path, config: DataConfig) -> list[Case]:
