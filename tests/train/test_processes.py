@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cmrseg.errors import UsageError
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
+from cmrseg.train.workers import chosen_device
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 SCRIPT = Path(__file__).with_name("two_processes.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -66,3 +68,18 @@ def test_the_training_command_runs_under_torchrun_and_resumes(patients: Path, tm
     assert len(lines) == 1
     assert 0 <= lines[0]["dice_mean"] <= 1
     assert json.loads((run / "split.json").read_text())["validation"]
+
+
+def test_devices_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert chosen_device("auto") == chosen_device("cpu") == torch.device("cpu")
+    with pytest.raises(UsageError, match="no GPU"):
+        chosen_device("cuda")
+    with pytest.raises(UsageError, match="no device"):
+        chosen_device("tpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert chosen_device("auto", 1) == torch.device("cuda", 1)
+    with pytest.raises(UsageError, match="no GPU 2"):
+        chosen_device("cuda", 2)

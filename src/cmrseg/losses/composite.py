@@ -145,17 +145,18 @@ class CompositeLoss:
                 f"0 to {logits.shape[1] - 1}.",
                 "Change these settings of the loss, or the network's n_classes.",
             )
+        weights = None if self._weights_K is None else self._weights_K.to(logits.device)
         terms: dict[str, Tensor] = {}
         if config.dice:
             terms["dice"] = soft_dice_loss(logits.softmax(1), target_BHW)
         if config.cross_entropy:
-            terms["cross_entropy"] = cross_entropy(logits, target_BHW, weight=self._weights_K)
+            terms["cross_entropy"] = cross_entropy(logits, target_BHW, weight=weights)
         if config.focal:
-            terms["focal"] = focal_loss(logits, target_BHW, config.focal_gamma, self._weights_K)
+            terms["focal"] = focal_loss(logits, target_BHW, config.focal_gamma, weights)
         if config.boundary:
             terms["boundary"] = boundary_loss(logits, target_BHW, config.boundary_decay_px)
         if config.structural:
-            terms["structural"] = structural_loss(logits.softmax(1), self._penalty_KK)
+            terms["structural"] = structural_loss(logits.softmax(1), self._penalty_KK.to(logits.device))
         if config.contour and outputs.boundary_B1HW is not None:
             terms["contour"] = contour_loss(outputs.boundary_B1HW.float(), target_BHW)
         if config.boxes and outputs.boxes_BK4 is not None:

@@ -145,6 +145,9 @@ class TrainConfig:
     """Seed of weights, sampling and augmentation."""
     threads: int = 2
     """CPU threads."""
+    device: str = "auto"
+    """Where the network computes: ``cpu``, ``cuda``, or ``auto``, a GPU where there is one. Pictures are prepared on
+    the CPU."""
     validate_every: int = 10
     """Epochs between validations."""
     deterministic: bool = False

@@ -33,7 +33,7 @@ from cmrseg.train.features import FeatureCache, encoder_signature
 from cmrseg.train.memory import keep_freed_memory
 from cmrseg.train.predict import start_from
 from cmrseg.train.scalars import ScalarLog
-from cmrseg.train.workers import Workers
+from cmrseg.train.workers import Workers, chosen_device
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -86,9 +86,9 @@ def train(
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(config.deterministic)
     keep_freed_memory()
-    workers = Workers.join()
+    workers = Workers.join(config.device)
     torch.manual_seed(config.seed)
-    model = to_channels_last(registry.build(config.network, config.model))
+    model = to_channels_last(registry.build(config.network, config.model)).to(workers.device)
     optimiser = torch.optim.AdamW(parameter_groups(model, config), weight_decay=config.optim.weight_decay)
     average = WeightAverage(model, config.optim.average_decay)
     first = checkpoint.resume(run, model, average.model, optimiser)
@@ -145,10 +145,11 @@ def seconds_per_epoch(config: TrainConfig, bank: SliceBank, steps: int = 6) -> f
     """
     torch.set_num_threads(config.threads)
     keep_freed_memory()
-    model = to_channels_last(registry.build(config.network, config.model))
+    workers = Workers(device=chosen_device(config.device))
+    model = to_channels_last(registry.build(config.network, config.model)).to(workers.device)
     optimiser = torch.optim.AdamW(parameter_groups(model, config))
     uncached = replace(config, data=replace(config.data, augmented_variants=0))
-    loop = _Loop(uncached, bank, model, WeightAverage(model, 0.0), optimiser, Workers(), Path())
+    loop = _Loop(uncached, bank, model, WeightAverage(model, 0.0), optimiser, workers, Path())
     whole, loop.steps = loop.steps, 2
     loop.epoch(0)
     loop.steps = min(steps, whole)
@@ -229,7 +230,8 @@ class _Loop:
             images, labels = self._augmented(chosen, generator, ratio)
         levels = None if self.bank.levels_M4 is None else self.bank.levels_M4[chosen]
         inputs = torch.from_numpy(config.input.normalise(images.numpy(), levels))
-        return inputs.contiguous(memory_format=torch.channels_last), labels
+        device = self.workers.device
+        return inputs.to(device).contiguous(memory_format=torch.channels_last), labels.to(device)
 
     def _augmented(self, chosen: NDArray[np.int64], generator: torch.Generator, ratio: float) -> tuple[Tensor, Tensor]:
         images_BSLL, labels_BLL = self.bank.batch(chosen)
@@ -238,7 +240,7 @@ class _Loop:
         return augment.apply(numbers, images_BSLL, labels_BLL, self.config.input.size, keep_levels=as_one)
 
     def _outputs(self, inputs_BSHW: Tensor) -> Outputs:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
+        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
             if self.cache is not None and is_encoder_decoder(self.model):
                 features = self.cache.features(inputs_BSHW, self.model.encode)
                 return outputs_of(self.model.decode(features, (inputs_BSHW.shape[-2], inputs_BSHW.shape[-1])))

@@ -27,9 +27,11 @@ class TorchPredictor:
 
     @torch.inference_mode()
     def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
-        inputs = torch.from_numpy(np.ascontiguousarray(inputs_NSHW)).contiguous(memory_format=torch.channels_last)
+        device = next(self.members[0].parameters()).device
+        inputs = torch.from_numpy(np.ascontiguousarray(inputs_NSHW)).to(device)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         outputs = torch.stack([member(inputs).softmax(1) for member in self.members])
-        result: NDArray[np.float32] = outputs.contiguous().numpy()
+        result: NDArray[np.float32] = outputs.contiguous().cpu().numpy()
         return result
 
 

@@ -28,6 +28,7 @@ from cmrseg.train.config import PRECISIONS, AugmentConfig, with_setting
 from cmrseg.train.memory import keep_freed_memory
 from cmrseg.train.pretrain_card import UNSTATED_ID, UNSTATED_TEXT, card
 from cmrseg.train.unlabelled import DataRecord, UnlabelledBank, left_out_patients, load_unlabelled
+from cmrseg.train.workers import chosen_device
 
 BETAS = (0.9, 0.95)
 CHECKPOINT = "checkpoint.safetensors"
@@ -70,6 +71,8 @@ class PretrainConfig:
     """Seed of weights, masks, order and augmentation."""
     threads: int = 2
     """CPU threads."""
+    device: str = "auto"
+    """Where the network computes: ``cpu``, ``cuda``, or ``auto``, a GPU where there is one."""
     cache_size: int = 192
     """Side of the windows kept in memory [px], round the middle of the image; training windows are drawn from them."""
     check_share: float = 0.05
@@ -231,7 +234,7 @@ def pretrain(
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    model = MaskedAutoEncoder(config.encoder, config.mae)
+    model = MaskedAutoEncoder(config.encoder, config.mae).to(chosen_device(config.device))
     optimiser = _optimiser(model, config.optim)
     training, checking = _divide(bank, config)
     steps = math.ceil(len(training) / config.optim.batch_size)
@@ -324,8 +327,10 @@ def _augmented(config: PretrainConfig, cached_B1LL: Tensor, generator: torch.Gen
 
 
 def _loss(config: PretrainConfig, model: MaskedAutoEncoder, images: Tensor, generator: torch.Generator) -> Tensor:
-    mask_BN = random_mask(len(images), model.side**2, config.mae.mask_ratio, generator)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.optim.precision == "bf16"):
+    device = next(model.parameters()).device
+    images = images.to(device)
+    mask_BN = random_mask(len(images), model.side**2, config.mae.mask_ratio, generator).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.optim.precision == "bf16"):
         predicted = model(images, mask_BN)
     return masked_loss(predicted.float(), images, mask_BN, config.mae)
 

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from cmrseg.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def chosen_device(name: str, number: int = 0) -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: ``cpu``; ``cuda``; or ``auto``: a GPU where there is one.
+        number: which GPU, from 0.
+
+    Raises:
+        UsageError: no such name, or no such GPU.
+    """
+    if name not in DEVICES:
+        raise UsageError(f"There is no device {name!r}.", f"Devices: {', '.join(DEVICES)}.")
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if number >= torch.cuda.device_count():
+        raise UsageError(f"There is no GPU {number} here.", "Start fewer processes, or set device to cpu.")
+    return torch.device("cuda", number)
 
 
 @dataclass(frozen=True)
@@ -17,15 +40,22 @@ class Workers:
     """Number of this process, from 0."""
     count: int = 1
     """Processes in all."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where this process computes; on a GPU of its own, if there is one for each."""
 
     @classmethod
-    def join(cls) -> Workers:
-        """Join the processes that torchrun started; alone when it did not start this one."""
+    def join(cls, device: str = "cpu") -> Workers:
+        """Join the processes that torchrun started; alone when it did not start this one.
+
+        Args:
+            device: see `chosen_device`.
+        """
         if not distributed.is_torchelastic_launched():
-            return cls()
+            return cls(device=chosen_device(device))
+        own = chosen_device(device, distributed.get_node_local_rank(0))
         if not distributed.is_initialized():
-            distributed.init_process_group("gloo")
-        return cls(distributed.get_rank(), distributed.get_world_size())
+            distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+        return cls(distributed.get_rank(), distributed.get_world_size(), own)
 
     @property
     def first(self) -> bool:
