@@ -30,6 +30,8 @@ EXTRAS = {
     "tensorboard": "curves of a training while it runs",
     "figures": "figures of experiments",
     "hdf5": "data sets in HDF5",
+    "nnunet": "comparison with nnU-Net",
+    "sam2": "comparison with SAM-2, prompted by the truth",
     "openvino": "faster segmentation on Intel and AMD processors",
     "jpeg": "DICOM images compressed with JPEG Lossless or JPEG-LS",
 }
