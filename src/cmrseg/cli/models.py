@@ -77,7 +77,7 @@ def export_command(
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1.0.0",
 ) -> None:
     """Make a bundle from training runs and measure it on the patients they held out."""
-    from cmrseg.train.release import release_cine
+    from cmrseg.train.release import release
 
     with errors_become_exit_codes():
-        release_cine(output, segmenter, locator, data, version, typer.echo)
+        release(output, segmenter, locator, data, version, typer.echo)
