@@ -186,8 +186,11 @@ def test_no_lge(tmp_path: Path) -> None:
 
 
 def test_magnitude_before_phase_sensitive(tmp_path: Path) -> None:
-    save(tmp_path, for_all(lge(41, "LGE PSIR"), lambda ds: setattr(ds, "AcquisitionTime", "120000")).values())
-    save(tmp_path, lge(40, "LGE MAG").values())
+    save(
+        tmp_path,
+        for_all(lge(41, "LGE PSIR", InversionTime=300), lambda ds: setattr(ds, "AcquisitionTime", "120000")).values(),
+    )
+    save(tmp_path, lge(40, "LGE MAG", InversionTime=300).values())
     study = read_dicom(tmp_path)
     assert study.images[0].source["chosen_because"].endswith("magnitude")
     assert codes(study) == []

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.evidence import Judgement, in_cone
 from cmrseg.io.dicom.grid import CARDIAC_TIMES, Grid
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.scan import Scan
-from cmrseg.io.dicom.select import Judgement, Selection, in_cone
+from cmrseg.io.dicom.select import Selection
 from cmrseg.io.dicom.stacks import Stack
-from cmrseg.study import Finding, Severity
+from cmrseg.study import Finding, Kind, Severity
+
+#: How `Finding.where` of what concerns the LGE stack begins.
+LGE_PLACE = "LGE"
 
 
 def describe(stack: Stack) -> str:
@@ -40,8 +45,8 @@ def choice_findings(
         refusal: why a better candidate was not taken; None when it is the best.
         forced: the user asked for this kind.
     """
-    findings = [*_rivals(selection, taken, refusal, forced=forced), *_doubts(taken.stack), *grid.findings]
-    findings += _missing_numbers(scan, taken.stack)
+    findings = [*_rivals(selection, taken, refusal, forced=forced), *_doubts(taken), *grid.findings]
+    findings += _missing_numbers(scan, taken.read)
     if scan.unreadable:
         listed = ", ".join(f"file {file.number:04d} ({file.damage.reason})" for file in scan.unreadable[:5])
         findings.append(
@@ -54,7 +59,14 @@ def choice_findings(
     if selection.kind == "cine" and grid.phase_key not in CARDIAC_TIMES:
         message = f"The files carry no complete trigger times; {grid.phase_key} orders the phases."
         findings.append(Finding("phase_key", "info", message))
-    return tuple(findings)
+    return of_kind(selection.kind, findings)
+
+
+def of_kind(kind: Kind, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings of one stack; those of LGE say so in `where`, so that they do not count against a cine beside it."""
+    if kind == "cine":
+        return tuple(findings)
+    return tuple(replace(f, where=f"{LGE_PLACE}, {f.where}" if f.where else LGE_PLACE) for f in findings)
 
 
 def _rivals(selection: Selection, taken: Judgement, refusal: InputRefused | None, *, forced: bool) -> list[Finding]:
@@ -65,16 +77,17 @@ def _rivals(selection: Selection, taken: Judgement, refusal: InputRefused | None
     why = "more slices, then more phases, then the later acquisition"
     if refusal is not None:
         why = f"the other cannot be used ({refusal.code})"
-    # LGE is often acquired more than once; beside a cine that asks nobody to look at the cine.
-    severity: Severity = "review" if selection.kind == "cine" or forced else "info"
+    # LGE is often acquired more than once; where all are called so, either will do.
+    named = all("lge" in j.stack.hints for j in (taken, *others))
+    severity: Severity = "info" if selection.kind == "lge" and named and not forced else "review"
     listed = "; ".join(describe(j.stack) for j in others)
     message = f"Taken as {selection.kind}: {describe(taken.stack)}, by {why}; not {listed}."
     return [Finding("several_stacks", severity, message)]
 
 
-def _doubts(stack: Stack) -> list[Finding]:
+def _doubts(taken: Judgement) -> list[Finding]:
     """What makes a person look twice at a stack."""
-    findings = []
+    findings, stack = [*taken.doubts], taken.read
     if not in_cone(stack):
         degrees = round(stack.axis_angle_degrees)
         message = f"The slices lie {degrees} degrees from a usual short axis; they may show another plane."
@@ -82,7 +95,7 @@ def _doubts(stack: Stack) -> list[Finding]:
     if "long axis" in stack.hints and "short axis" not in stack.hints:
         message = "The series is called long axis, but its slices are a short-axis stack."
         findings.append(Finding("label_contradicts", "review", message))
-    if stack.frames[0].derived:
+    if stack.frames[0].derived and not taken.average:
         findings.append(Finding("derived_images", "review", "The images are derived from others, not acquired."))
     if stack.repeats:
         message = f"{len(stack.repeats)} images were acquired again at the same place; the later ones are used."

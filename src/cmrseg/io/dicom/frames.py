@@ -23,6 +23,8 @@ SLOPE = Tag("RescaleSlope")
 INTERCEPT = Tag("RescaleIntercept")
 INVERSION_TIME = Tag("InversionTime")
 INVERSION_TIMES = Tag("InversionTimes")
+SCANNING_SEQUENCE = Tag("ScanningSequence")
+INVERSION_RECOVERY = Tag("InversionRecovery")
 ECHO_TIME = Tag("EchoTime")
 EFFECTIVE_ECHO_TIME = Tag("EffectiveEchoTime")
 NOMINAL_INTERVAL = Tag("NominalInterval")
@@ -50,6 +52,8 @@ FRAME_TAGS: tuple[BaseTag, ...] = (
     INTERCEPT,
     INVERSION_TIME,
     INVERSION_TIMES,
+    SCANNING_SEQUENCE,
+    INVERSION_RECOVERY,
     ECHO_TIME,
     EFFECTIVE_ECHO_TIME,
     NOMINAL_INTERVAL,
@@ -64,6 +68,7 @@ FRAME_TAGS: tuple[BaseTag, ...] = (
     FRAME_MOMENT,
     CONTENT_TIME,
     tags.PHILIPS_PHASE,
+    tags.GE_IMAGE_KIND,
 )
 #: Heart rates a person can have, in beats per minute.
 HEART_RATE_RANGE_BPM = (25.0, 220.0)
@@ -73,6 +78,9 @@ MAX_POSITION_MM = 5000.0
 #: Direction cosines beyond this, or of a smaller parallelogram, are no directions.
 MAX_COSINE = 2.0
 MIN_AREA = 0.1
+
+#: What GE's private number of an image stands for.
+GE_IMAGE_KINDS = {0: "magnitude", 1: "phase", 2: "real", 3: "phase"}
 
 Find = Callable[[BaseTag], Any]
 
@@ -93,11 +101,12 @@ def make_frame(header: Header, index: int, find: Find) -> Frame:
     image_type = tuple(tags.text(find(FRAME_TYPE) or find(IMAGE_TYPE)).upper().split("\\"))
     acquired = _first(tags.seconds, find, ACQUISITION_TIME, FRAME_MOMENT, ACQUISITION_MOMENT)
     slope, intercept = find(SLOPE), find(INTERCEPT)
+    complex_component, ge_kind = tags.text(find(COMPLEX_COMPONENT)).upper(), tags.whole(find(tags.GE_IMAGE_KIND))
     return Frame(
         header=header,
         index=index,
         image_type=image_type,
-        component=_component(image_type, tags.text(find(COMPLEX_COMPONENT)).upper()),
+        component=_component(image_type, complex_component, ge_kind),
         position=_position(find(POSITION)),
         orientation=_orientation(find(ORIENTATION)),
         spacing_rc=_spacing(find(SPACING)),
@@ -105,7 +114,9 @@ def make_frame(header: Header, index: int, find: Find) -> Frame:
         acquired_seconds=acquired,
         slope=1.0 if slope is None else _or_nan(slope),
         intercept=0.0 if intercept is None else _or_nan(intercept),
-        inversion_ms=_positive(_first(tags.number, find, INVERSION_TIME, INVERSION_TIMES)),
+        inversion_ms=_inversion_ms(find),
+        inversion_recovery="IR" in tags.text(find(SCANNING_SEQUENCE)).upper().split("\\")
+        or tags.text(find(INVERSION_RECOVERY)).upper() == "YES",
         echo_ms=_positive(_first(tags.number, find, ECHO_TIME, EFFECTIVE_ECHO_TIME)),
         rr_ms=_plausible_rr(_first(tags.number, find, NOMINAL_INTERVAL, RR_NOMINAL)),
         heart_rate_bpm=_plausible_rate(tags.number(find(HEART_RATE))),
@@ -152,14 +163,21 @@ def _spacing(found: Any) -> tuple[float, ...] | None:
     return spacing if spacing is not None and min(spacing) > 0 else None
 
 
-def _component(image_type: tuple[str, ...], complex_component: str) -> str:
-    """Magnitude, phase, or real, from ComplexImageComponent or the later values of ImageType."""
+def _component(image_type: tuple[str, ...], complex_component: str, ge_kind: int | None) -> str:
+    """Magnitude, phase, or real, from ComplexImageComponent, the later values of ImageType, or GE's private number."""
     kinds = {
         "phase": {"P", "PHASE", "PHASE MAP", "VELOCITY", "I", "IMAGINARY", "PHASE CONTRAST"},
         "real": {"R", "R_IR", "REAL", "PSIR", "PS", "CR", "CORRECTED REAL"},
     }
     words = {complex_component, *image_type[2:]}
-    return next((kind for kind in ("real", "phase") if words & kinds[kind]), "magnitude")
+    named = next((kind for kind in ("real", "phase") if words & kinds[kind]), None)
+    return named or GE_IMAGE_KINDS.get(ge_kind or 0, "magnitude")
+
+
+def _inversion_ms(find: Find) -> float | None:
+    """The first positive one; scanners write 0 where there is no inversion pulse."""
+    times = (tags.number(find(tag)) for tag in (INVERSION_TIME, INVERSION_TIMES))
+    return next((time for time in times if time is not None and time > 0), None)
 
 
 def _or_nan(found: Any) -> float:

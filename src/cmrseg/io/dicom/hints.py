@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal
 
 _SHORT_AXIS = "sa sax saxs sastack saxstack shortaxis shortax short kurzachse kurz"
 _LONG_AXIS = "2ch 3ch 4ch 2c 3c 4c 2cv 3cv 4cv 2kb 3kb 4kb lax long longaxis vla hla lvot rvot chamber kammerblick"
 _CINE = "cine kino trufi truefisp fiesta btfe bffe ssfp bssfp tfi retro"
-_LGE = "lge de mde psmde psir delayed late viab viability scar enhancement"
+_LGE = (
+    "lge de mde psmde psir delayed late tardio tardío tardif tardive spaet spät viab viability scar enhancement "
+    "realce rehaussement narbe"
+)
+_EARLY = "ege early earlygd"
+_TI_SCOUT = "tiscout tiscan looklocker irscout scoutti cineir ircine"
 _LOCALIZER = "loc localizer localiser scout survey plan planning pilot topogram"
 _MAP = "map maps mapping molli shmolli sasha ecv t1map t2map t2star t1 t2"
 _PERFUSION = "perf perfusion firstpass dyn dynamic"
 _FLOW = "flow pc venc qflow velocity phasecontrast 4dflow"
 _TAGGING = "tag tags tagging tagged spamm cspamm dense grid"
 _DARK_BLOOD = "haste stir tirm blackblood darkblood tse"
-_TERMS = "shortaxis shortax longaxis firstpass phasecontrast blackblood darkblood"
+_TERMS = "shortaxis shortax longaxis firstpass phasecontrast blackblood darkblood phasesensitive " + _TI_SCOUT
 _JOINED = frozenset(_TERMS.split())
 #: Words by what they hint at, as scanners and sites of several countries write them.
 WORDS: dict[str, frozenset[str]] = {
@@ -24,6 +30,8 @@ WORDS: dict[str, frozenset[str]] = {
     "long axis": frozenset(_LONG_AXIS.split()),
     "cine": frozenset(_CINE.split()),
     "lge": frozenset(_LGE.split()),
+    "early enhancement": frozenset(_EARLY.split()),
+    "TI scout": frozenset(_TI_SCOUT.split()),
     "localizer": frozenset(_LOCALIZER.split()),
     "map": frozenset(_MAP.split()),
     "perfusion": frozenset(_PERFUSION.split()),
@@ -33,11 +41,42 @@ WORDS: dict[str, frozenset[str]] = {
 }
 
 
+#: Names of sequences that are used for cine and for LGE.
+_SEQUENCES = frozenset(["trufi", "truefisp", "fiesta", "btfe", "bffe", "ssfp", "bssfp", "tfi"])
+#: Weightings, which maps and other images have; a map is called so by another word.
+_WEIGHTINGS = frozenset(("t1", "t2"))
+_PLANES = frozenset(("lge", "short axis", "long axis"))
+_MAGNITUDE = frozenset(["mag", "magn", "magnitude"])
+_PHASE_SENSITIVE = frozenset(["psir", "psmde", "ps", "phasesensitive"])
+
+
 @lru_cache(maxsize=4096)
 def hints(description: str) -> frozenset[str]:
     """Keys of `WORDS` that a description hints at; empty for an empty description."""
     found = words(description)
-    return frozenset(name for name, known in WORDS.items() if found & known)
+    names = {name for name, known in WORDS.items() if found & known}
+    if "lge" not in names:
+        return frozenset(names)
+    by_sequence = found & WORDS["cine"] <= _SEQUENCES
+    others = names - _PLANES - ({"cine"} if by_sequence else set())
+    if found & WORDS["lge"] == {"de"} and others:
+        # A preposition in several languages, as in ``cine de eje corto``.
+        names.discard("lge")
+        return frozenset(names)
+    if by_sequence:
+        names.discard("cine")
+    if found & WORDS["map"] <= _WEIGHTINGS:
+        names.discard("map")
+    return frozenset(names)
+
+
+@lru_cache(maxsize=4096)
+def reconstruction(description: str) -> Literal["magnitude", "phase-sensitive", ""]:
+    """Which image of an inversion recovery the series description names; empty when neither."""
+    found = words(description.split("|")[0])
+    if found & _MAGNITUDE:
+        return "magnitude"
+    return "phase-sensitive" if found & _PHASE_SENSITIVE else ""
 
 
 def words(description: str) -> frozenset[str]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.evidence import Judgement
+from cmrseg.io.dicom.findings import series_numbers
 from cmrseg.io.dicom.grid import phase_key
 from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.reader import study_name
 from cmrseg.io.dicom.records import Frame
+from cmrseg.io.dicom.select import Selection, what_decided
 from cmrseg.io.dicom.stacks import Stack
 from cmrseg.io.dicom.survey import (
     Choice,
     Survey,
     choose,
+    in_words,
+    reasons_against,
     refuse_hopeless,
     refuse_nothing_found,
+    stack_refused,
     survey,
     unreadable_table,
 )
@@ -140,7 +145,7 @@ def inspect_dicom(folder: Path, kind: Kind | None = None) -> Inspection:
     folder = Path(folder)
     with quiet_parser():
         view = survey(folder, kind)
-        choices, refusal = _choices(view)
+        choices, left_out, refusal = _choices(view)
         return Inspection(
             name=study_name(folder),
             n_files=view.scan.n_files,
@@ -149,32 +154,35 @@ def inspect_dicom(folder: Path, kind: Kind | None = None) -> Inspection:
             unreadable=tuple((number, damage.reason) for number, damage in unreadable_table(view)),
             stacks=tuple(_rows(view, choices)),
             grids=tuple(_grids(view, choices)),
-            findings=tuple(dict.fromkeys(f for choice in choices for f in choice.findings)),
+            findings=tuple(dict.fromkeys([*(f for choice in choices for f in choice.findings), *left_out])),
             refusal=refusal,
         )
 
 
-def _choices(view: Survey) -> tuple[list[Choice], tuple[str, str, str] | None]:
-    """The stacks that are taken, and the refusal that `read_dicom` would give."""
+def _choices(view: Survey) -> tuple[list[Choice], list[Finding], tuple[str, str, str] | None]:
+    """The stacks that are taken, why another is refused beside them, and the refusal that `read_dicom` would give."""
     choices: list[Choice] = []
     try:
         refuse_hopeless(view)
         for selection in view.selections:
-            choice = choose(view, selection)
+            try:
+                choice = choose(view, selection)
+            except InputRefused as error:
+                # A cine stands even when the LGE beside it is refused.
+                if not choices:
+                    raise
+                return choices, [stack_refused(selection.kind, error)], None
             if choice is not None:
                 choices.append(choice)
         if not choices:
             raise refuse_nothing_found(view)
     except InputRefused as error:
-        # A cine stands even when the LGE beside it is refused.
-        if not choices:
-            return [], (error.code, error.cause, error.remedy)
-    return choices, None
+        return [], [], (error.code, error.cause, error.remedy)
+    return choices, [], None
 
 
 def _rows(view: Survey, choices: Sequence[Choice]) -> list[StackRow]:
-    taken = {id(choice.judgement.stack): choice for choice in choices}
-    rows = [_stack_row(view, stack, taken.get(id(stack))) for stack in view.stacks]
+    rows = [_stack_row(view, stack, choices) for stack in view.stacks]
     for unplaced in view.unplaced:
         header = unplaced.frames[0].header
         rows.append(
@@ -195,7 +203,8 @@ def _rows(view: Survey, choices: Sequence[Choice]) -> list[StackRow]:
     return rows
 
 
-def _stack_row(view: Survey, stack: Stack, choice: Choice | None) -> StackRow:
+def _stack_row(view: Survey, stack: Stack, choices: Sequence[Choice]) -> StackRow:
+    choice = next((c for c in choices if c.judgement.stack is stack), None)
     frame = stack.frames[0]
     row_mm, column_mm = frame.spacing_rc or (0.0, 0.0)
     return StackRow(
@@ -209,32 +218,36 @@ def _stack_row(view: Survey, stack: Stack, choice: Choice | None) -> StackRow:
         axis_degrees=round(stack.axis_angle_degrees, 1),
         hints=tuple(sorted(stack.hints)),
         taken_as=choice.kind if choice else None,
-        reason=choice.judgement.reason if choice else _reason_against(view, stack),
+        reason=choice.judgement.reason if choice else _reason_against(view, stack, choices),
     )
 
 
-def _reason_against(view: Survey, stack: Stack) -> str:
+def _reason_against(view: Survey, stack: Stack, choices: Sequence[Choice]) -> str:
     """Why a stack was not taken; once where every kind that was looked for fails for the same reason."""
-    against: dict[str, list[str]] = defaultdict(list)
     for selection in view.selections:
         for judgement in selection.candidates:
             if judgement.stack is stack:
-                return f"could be {selection.kind}, but was not taken: {judgement.reason}"
-        for judgement in selection.others:
-            if judgement.stack is stack:
-                against[judgement.reason].append(selection.kind)
-    return "; ".join(f"no {' and no '.join(kinds)}: {reason}" for reason, kinds in against.items())
+                taken = next((c.judgement for c in choices if c.kind == selection.kind), None)
+                return f"could be {selection.kind}, but {_not_taken(selection, judgement, taken)}: {judgement.reason}"
+    return in_words(reasons_against(view, stack))
+
+
+def _not_taken(selection: Selection, judgement: Judgement, taken: Judgement | None) -> str:
+    ranked = selection.candidates
+    if taken is None or ranked.index(judgement) < ranked.index(taken):
+        return "was not taken"
+    return f"series {series_numbers(taken.read.frames)} was taken ({what_decided(taken, judgement)})"
 
 
 def _grids(view: Survey, choices: Sequence[Choice]) -> list[GridView]:
     views = [
-        _grid_view(choice.kind, choice.grid.phase_key, choice.grid.cells, choice.judgement.stack, complete=True)
+        _grid_view(choice.kind, choice.grid.phase_key, choice.grid.cells, choice.judgement.read, complete=True)
         for choice in choices
     ]
     done = {choice.kind for choice in choices}
     for selection in view.selections:
         if selection.kind not in done and selection.candidates:
-            stack = selection.candidates[0].stack
+            stack = selection.candidates[0].read
             key = phase_key(stack.slices)
             slices = [sorted(found, key=lambda f: _key_value(f, key) or 0.0) for found in stack.slices]
             views.append(_grid_view(selection.kind, key, slices, stack, complete=False))

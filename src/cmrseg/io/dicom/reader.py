@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.findings import of_kind
 from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.patient import read_patient
 from cmrseg.io.dicom.pixels import read_pixels
-from cmrseg.io.dicom.survey import Choice, Survey, choose, refuse_hopeless, refuse_nothing_found, survey
+from cmrseg.io.dicom.survey import Choice, Survey, choose, refuse_hopeless, refuse_nothing_found, stack_refused, survey
 from cmrseg.study import Finding, Image, Kind, Study
 
 _VENDORS = {"siemens": "Siemens", "ge": "GE", "philips": "Philips", "canon": "Canon", "toshiba": "Canon"}
@@ -56,8 +58,7 @@ def _study(folder: Path, view: Survey) -> Study:
         except InputRefused as refusal:
             if not images:
                 raise
-            # The cine stands; no number comes from the stack that is left out.
-            findings.append(Finding(f"{selection.kind}_refused", "info", f"{refusal.code}: {refusal.cause}"))
+            findings.append(stack_refused(selection.kind, refusal))
             continue
         images.append(_image(choice, data))
         findings += choice.findings
@@ -76,7 +77,7 @@ def _study(folder: Path, view: Survey) -> Study:
 
 
 def _image(choice: Choice, data: NDArray[np.float32]) -> Image:
-    grid, stack = choice.grid, choice.judgement.stack
+    grid, stack = choice.grid, choice.judgement.read
     header = stack.frames[0].header
     spacing_mm = grid.geometry.spacing_xyz_mm
     return Image(
@@ -98,8 +99,18 @@ def _image(choice: Choice, data: NDArray[np.float32]) -> Image:
             "slice_distance_mm": round(spacing_mm[2], 4),
             "slice_distance_from": "positions of all slices along their normal",
             "chosen_because": choice.judgement.reason,
+            **(_recovery(choice) if choice.kind == "lge" else {}),
         },
     )
+
+
+def _recovery(choice: Choice) -> dict[str, Any]:
+    """What was acquired and reconstructed of an inversion recovery."""
+    times = [frame.inversion_ms for frame in choice.judgement.read.frames if frame.inversion_ms is not None]
+    return {
+        "reconstruction": "phase-sensitive" if choice.judgement.phase_sensitive else "magnitude",
+        "inversion_times_ms": [min(times), max(times)] if times else None,
+    }
 
 
 def _blank(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
@@ -108,14 +119,13 @@ def _blank(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
     if not len(blank):
         return []
     frame, slice_index = blank[0]
-    return [
-        Finding(
-            "blank_images",
-            "review",
-            f"{len(blank)} image(s) of the {choice.kind} are blank.",
-            f"frame {frame}, slice {slice_index}",
-        )
-    ]
+    found = Finding(
+        "blank_images",
+        "review",
+        f"{len(blank)} image(s) of the {choice.kind} are blank.",
+        f"frame {frame}, slice {slice_index}",
+    )
+    return list(of_kind(choice.kind, [found]))
 
 
 def vendor(manufacturer: str) -> str:

@@ -107,7 +107,9 @@ class Frame:
         phase: value of each phase key that the file carries, by `grid.PHASE_KEYS` name.
         acquired_seconds: acquisition time; None when absent.
         slope, intercept: rescale to the stored meaning of the intensities.
-        inversion_ms, echo_ms: None when absent.
+        inversion_ms: time after the inversion pulse; None when absent or 0.
+        inversion_recovery: the sequence is said to begin with an inversion pulse.
+        echo_ms: None when absent.
         rr_ms: nominal R-R interval; None when absent or not plausible.
         heart_rate_bpm: None when absent or not plausible.
     """
@@ -124,6 +126,7 @@ class Frame:
     slope: float
     intercept: float
     inversion_ms: float | None
+    inversion_recovery: bool
     echo_ms: float | None
     rr_ms: float | None
     heart_rate_bpm: float | None
@@ -132,3 +135,8 @@ class Frame:
     def derived(self) -> bool:
         """Computed from other images rather than acquired."""
         return "DERIVED" in self.image_type[:1] or "SECONDARY" in self.image_type[1:2]
+
+    @property
+    def inverted(self) -> bool:
+        """Acquired after an inversion pulse, by its time or by the sequence."""
+        return self.inversion_ms is not None or self.inversion_recovery

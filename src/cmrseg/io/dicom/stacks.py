@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.geometry import degrees_from_long_axis
-from cmrseg.io.dicom.hints import hints, letters
+from cmrseg.io.dicom.hints import hints, letters, reconstruction
 from cmrseg.io.dicom.records import Damage, Frame
 
 #: Direction cosines of parallel images differ by less; 0.01 is half a degree.
@@ -27,6 +27,8 @@ SAME_SPACING_MM = 1e-3
 MIN_SLICES = 3
 #: Slices of one stack may differ this much in their number of images and still be pooled: one may be damaged.
 COUNT_RATIO = (0.6, 1.6)
+#: Slices of one stack differ less in their echo time; that of T2-weighted images is ten times that of others.
+ECHO_RATIO = 3.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,21 @@ class Stack:
     def letters(self) -> frozenset[str]:
         """Series descriptions without their numbers; without the empty one."""
         return frozenset(letters(description) for description in self._descriptions) - {""}
+
+    @property
+    def reconstructions(self) -> frozenset[str]:
+        """``magnitude`` or ``phase-sensitive``, where the series descriptions say so."""
+        return frozenset(reconstruction(description) for description in self._descriptions) - {""}
+
+    @cached_property
+    def scans_inversion(self) -> bool:
+        """True when the inversion time changes within a slice, as in T1 maps and scouts for it."""
+        return any(len({f.inversion_ms for f in found if f.inversion_ms is not None}) > 2 for found in self.slices)
+
+    @property
+    def inverted(self) -> bool:
+        """True when some images follow an inversion pulse."""
+        return any(frame.inverted for frame in self.frames)
 
     @property
     def axis_angle_degrees(self) -> float:
@@ -215,9 +232,19 @@ def _same_family(first: Stack, second: Stack) -> bool:
         and low <= second.n_images / first.n_images <= high
         and first.hints - {"cine"} == second.hints - {"cine"}
         and same_words
+        and first.reconstructions == second.reconstructions
+        and first.scans_inversion == second.scans_inversion
+        and (first.inverted == second.inverted or max(first.n_images, second.n_images) == 1)
+        and _similar_echo(a, b)
         and _same_or_absent(a.header.study_uid, b.header.study_uid)
         and _same_or_absent(a.header.frame_of_reference, b.header.frame_of_reference)
     )
+
+
+def _similar_echo(first: Frame, second: Frame) -> bool:
+    if first.echo_ms is None or second.echo_ms is None:
+        return True
+    return max(first.echo_ms, second.echo_ms) < ECHO_RATIO * min(first.echo_ms, second.echo_ms)
 
 
 def _same_or_absent(first: str, second: str) -> bool:

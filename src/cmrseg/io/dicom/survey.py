@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom.evidence import Judgement
 from cmrseg.io.dicom.findings import choice_findings, describe, series_numbers
 from cmrseg.io.dicom.grid import EXPORT_AGAIN, Grid, build_grid
 from cmrseg.io.dicom.lost import refuse_lost_slice
@@ -14,7 +16,7 @@ from cmrseg.io.dicom.patient import refuse_mixed_patients
 from cmrseg.io.dicom.pixels import same_pixels
 from cmrseg.io.dicom.records import Damage, Unreadable
 from cmrseg.io.dicom.scan import Scan, scan
-from cmrseg.io.dicom.select import Judgement, Selection, select
+from cmrseg.io.dicom.select import Selection, select
 from cmrseg.io.dicom.stacks import Stack, Unplaced, build_stacks
 from cmrseg.study import Finding, Kind
 
@@ -104,7 +106,7 @@ def choose(view: Survey, selection: Selection) -> Choice | None:
     refusal: InputRefused | None = None
     for judgement in (best, *stand_ins):
         try:
-            grid = _checked_grid(view, judgement.stack)
+            grid = _checked_grid(view, judgement.read)
         except InputRefused as error:
             refusal = refusal or error
             continue
@@ -112,6 +114,11 @@ def choose(view: Survey, selection: Selection) -> Choice | None:
         return Choice(selection.kind, judgement, grid, findings)
     assert refusal is not None
     raise _with_unreadable(view, refusal)
+
+
+def stack_refused(kind: Kind, refusal: InputRefused) -> Finding:
+    """Says that a stack beside a good one was left out; no number comes from it."""
+    return Finding(f"{kind}_refused", "info", f"{refusal.code}: {refusal.cause}")
 
 
 def refuse_nothing_found(view: Survey) -> InputRefused:
@@ -128,18 +135,36 @@ def refuse_nothing_found(view: Survey) -> InputRefused:
     if view.scan.unreadable and not view.stacks:
         worst = _worst(view.scan.unreadable)
         return InputRefused(worst.code, f"No image of the study can be used: {worst.reason}.", EXPORT_AGAIN)
-    lines = [f"  {describe(j.stack)}: {j.reason}" for s in view.selections[:1] for j in s.others]
+    lines = []
+    for stack in view.stacks:
+        against = reasons_against(view, stack)
+        lines.append(f"  {describe(stack)}: {next(iter(against)) if len(against) == 1 else in_words(against)}")
     lines += [
         f"  series {series_numbers(u.frames)}, {len(u.frames)} image(s): {u.damage.reason}" for u in view.unplaced
     ]
     if view.scan.unreadable:
         lines.append(f"  {len(view.scan.unreadable)} file(s) cannot be read: {_worst(view.scan.unreadable).reason}")
-    what = "LGE stack" if view.forced == "lge" else "short-axis cine"
+    what = {"lge": "LGE stack", "cine": "short-axis cine", None: "short-axis cine and no LGE stack"}[view.forced]
     return InputRefused(
         "no_lge" if view.forced == "lge" else "no_cine",
         f"The study holds no {what}. Seen:\n" + "\n".join(lines),
         "Give the folder with the short-axis series, or name its kind with --kind if it was misjudged.",
     )
+
+
+def reasons_against(view: Survey, stack: Stack) -> dict[str, list[Kind]]:
+    """Why a stack is of no kind that was looked for: the kinds by reason."""
+    against: dict[str, list[Kind]] = defaultdict(list)
+    for selection in view.selections:
+        for judgement in selection.others:
+            if judgement.stack is stack:
+                against[judgement.reason].append(selection.kind)
+    return against
+
+
+def in_words(against: Mapping[str, Sequence[Kind]]) -> str:
+    """Reasons against a stack as one line, each with the kinds that it excludes."""
+    return "; ".join(f"no {' and no '.join(kinds)}: {reason}" for reason, kinds in against.items())
 
 
 def _refuse_ambiguous(selection: Selection) -> None:

@@ -41,6 +41,8 @@ PARSER_ERRORS: tuple[type[Exception], ...] = (
 #: Philips' private phase number, in the block its scanners use, and the element that names the block's owner.
 PHILIPS_PHASE = Tag(0x2001, 0x1008)
 PHILIPS_CREATOR = Tag(0x2001, 0x0010)
+#: GE's private number of what an image shows: magnitude, phase, real or imaginary part.
+GE_IMAGE_KIND = Tag(0x0043, 0x102F)
 
 
 def value(dataset: Dataset, tag: BaseTag) -> Any:

@@ -1,0 +1,217 @@
+"""Can a stack be late gadolinium enhancement in the short axis?
+
+One image per slice after an inversion pulse, or repeats of it. Localizers, cines, maps, scouts for the inversion time,
+perfusion, early enhancement and T2-weighted images share one or another of these traits; each is told by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from cmrseg.io.dicom.evidence import Judgement, against_short_axis, common_evidence, named_otherwise
+from cmrseg.io.dicom.grid import CARDIAC_TIMES
+from cmrseg.io.dicom.records import Frame
+from cmrseg.io.dicom.stacks import SAME_PLACE_MM, Stack
+from cmrseg.study import Finding
+
+LGE_DISTANCE_MM = (1.0, 25.0)
+#: Inversion times that null muscle late after contrast; T1 maps scan a range, fluid-nulled images have more.
+LGE_INVERSION_MS = (100.0, 700.0)
+#: Beyond this, muscle late after contrast is not nulled; early enhancement is taken so.
+USUAL_INVERSION_MS = (150.0, 450.0)
+#: LGE is a gradient echo of a few ms; black-blood and T2-weighted images, also inverted, have 40 and more.
+MAX_ECHO_MS = 20.0
+#: More images of a slice than anyone repeats; perfusion has 40 to 80.
+MAX_REPEATS = 16
+#: Images of a slice that spread more over the heart beat are phases of it. Repeats are taken at one moment.
+SAME_MOMENT_MS = 100.0
+#: Values of ImageType of an average of motion-corrected repeats, which is derived and yet the picture to read.
+_AVERAGES = frozenset(("MOCO", "AVE", "AVG", "MEAN", "AVERAGE"))
+
+
+def judge_lge(stack: Stack, stacks: Sequence[Stack] = (), *, forced: bool = False) -> Judgement:
+    """Judge a stack.
+
+    Args:
+        stack: to judge.
+        stacks: all of the study: a stack that is called phase-sensitive is the magnitude when its signed twin is here.
+        forced: the user says that it is one: any direction, and neither a name nor an inversion time are needed.
+    """
+    part = latest(stack)
+    signed = _phase_sensitive(stack, stacks)
+    against = _against(stack, part, forced)
+    if against:
+        return Judgement(stack, None, against, signed)
+    points, reasons = common_evidence(stack)
+    more_points, more_reasons = _evidence(stack)
+    points, reasons = points + more_points, reasons + more_reasons
+    if part.repeats != stack.repeats:
+        points -= 3
+        reasons.append(f"the last of {stack.n_images} images per slice")
+    if signed:
+        reasons.append("phase-sensitive")
+    else:
+        points += 1
+        reasons.append("magnitude")
+    return Judgement(
+        stack,
+        points,
+        ", ".join((f"{len(stack.slices)} parallel slices", *reasons)),
+        phase_sensitive=signed,
+        average=_is_average(stack),
+        part=part,
+        doubts=tuple(_doubts(stack, signed, forced)),
+    )
+
+
+def latest(stack: Stack) -> Stack:
+    """The stack with only the last acquired image of each slice; itself when each has one, or when times are unknown.
+
+    Images of one slice and one time stay together: they are copies, or what the headers do not tell apart.
+    """
+    if any(frame.acquired_seconds is None for found in stack.slices if len(found) > 1 for frame in found):
+        return stack
+    kept: list[Frame] = []
+    for found in stack.slices:
+        last = max(frame.acquired_seconds or 0.0 for frame in found)
+        kept += [frame for frame in found if len(found) == 1 or frame.acquired_seconds == last]
+    if len(kept) == len(stack.frames):
+        return stack
+    left = tuple(frame for frame in stack.frames if not any(frame is other for other in kept))
+    return Stack(tuple(kept), stack.repeats + left)
+
+
+def inversion_ms(stack: Stack) -> float | None:
+    """Median inversion time; None when no image has one."""
+    times = [frame.inversion_ms for frame in stack.frames if frame.inversion_ms is not None]
+    return float(np.median(times)) if times else None
+
+
+def _against(stack: Stack, part: Stack, forced: bool) -> str:
+    against = against_short_axis(stack, LGE_DISTANCE_MM, forced) or named_otherwise(stack)
+    if against:
+        return against
+    if "early enhancement" in stack.hints:
+        return "called early enhancement"
+    against = _against_repeats(stack, part, forced)
+    if against:
+        return against
+    if stack.frames[0].component == "phase" and not (forced or "phase-sensitive" in stack.reconstructions):
+        return "phase images that are not called PSIR"
+    return "" if forced else _against_contrast(stack)
+
+
+def _against_repeats(stack: Stack, part: Stack, forced: bool) -> str:
+    """What speaks against LGE when slices hold several images; empty when they are repeats of one."""
+    if stack.scans_inversion:
+        return "inversion time changes within a slice: a T1 map or a TI scout"
+    if stack.n_images == 1:
+        return ""
+    several = f"{stack.n_images} images per slice"
+    if "cine" in stack.hints or _spread_over_the_beat(stack):
+        return f"{several}, phases of the heart beat"
+    if stack.n_images > MAX_REPEATS or not (forced or "lge" in stack.hints):
+        return several
+    if any(len({(f.image_type, f.echo_ms) for f in found}) > 1 for found in stack.slices):
+        return f"{several} that differ in image type or echo time"
+    if part.n_images > 1:
+        return f"{several} of one moment that the files do not tell apart"
+    return ""
+
+
+def _against_contrast(stack: Stack) -> str:
+    """What speaks against inversion recovery late after contrast; empty when nothing does."""
+    echoes = [frame.echo_ms for frame in stack.frames if frame.echo_ms is not None]
+    if echoes and float(np.median(echoes)) > MAX_ECHO_MS:
+        return f"echo time {float(np.median(echoes)):.0f} ms: T2-weighted or black blood"
+    if "lge" in stack.hints:
+        return ""
+    n_inverted = sum(frame.inverted for frame in stack.frames)
+    if n_inverted == 0:
+        return "one image per slice, and neither an inversion pulse nor a name of LGE"
+    if n_inverted < len(stack.frames):
+        return f"an inversion pulse in {n_inverted} of {len(stack.frames)} images only"
+    time, (low, high) = inversion_ms(stack), LGE_INVERSION_MS
+    return "" if time is None or low <= time <= high else f"inversion time {time:.0f} ms"
+
+
+def _evidence(stack: Stack) -> tuple[int, list[str]]:
+    """Points and reasons for late enhancement."""
+    points, reasons = 0, []
+    if "lge" in stack.hints:
+        points += 2
+        reasons.append("called LGE")
+    time, (low, high) = inversion_ms(stack), USUAL_INVERSION_MS
+    if time is not None:
+        points += low <= time <= high
+        reasons.append(f"inversion time {time:.0f} ms")
+    elif stack.inverted:
+        reasons.append("inversion recovery")
+    if stack.frames[0].derived:
+        average = _is_average(stack)
+        points -= 1 if average else 4
+        reasons.append("average of repeats" if average else "derived images")
+    return points, reasons
+
+
+def _is_average(stack: Stack) -> bool:
+    return stack.frames[0].derived and bool(_AVERAGES.intersection(stack.frames[0].image_type))
+
+
+def _phase_sensitive(stack: Stack, stacks: Sequence[Stack]) -> bool:
+    """Signed signal, by the image type; else by the name, unless the signed images of the same places are here too."""
+    if stack.frames[0].component != "magnitude":
+        return True
+    if stack.reconstructions != {"phase-sensitive"}:
+        return False
+    return not any(other.frames[0].component != "magnitude" and _same_places(stack, other) for other in stacks)
+
+
+def _same_places(first: Stack, second: Stack) -> bool:
+    if len(first.slices) != len(second.slices) or abs(float(first.normal @ second.normal)) < np.cos(np.radians(1.0)):
+        return False
+    places = sorted(first.projection(found[0]) for found in second.slices)
+    return bool(np.abs(first.places_mm - np.array(places)).max() <= SAME_PLACE_MM)
+
+
+def _spread_over_the_beat(stack: Stack) -> bool:
+    """True when the images of a slice are of different moments of the beat, as the phases of a cine are."""
+    for key in CARDIAC_TIMES:
+        times = [sorted(f.phase[key] for f in found if key in f.phase) for found in stack.slices if len(found) > 1]
+        steps = [b - a for one in times for a, b in pairwise(one)]
+        if steps and float(np.median([one[-1] - one[0] for one in times if one])) > SAME_MOMENT_MS:
+            return True
+    return False
+
+
+def _doubts(stack: Stack, signed: bool, forced: bool) -> list[Finding]:
+    """What asks a person to look before scar is believed."""
+    doubts = []
+    why = "" if forced else _thin_evidence(stack)
+    if why:
+        doubts.append(Finding("lge_evidence", "review", f"The stack was taken as LGE {why}."))
+    if signed:
+        message = (
+            "Only phase-sensitive images (PSIR) can be used. Scar methods and networks were tested on magnitude; a "
+            "threshold that is a share of the greatest intensity, as that of fwhm, depends on the offset of the images."
+        )
+        doubts.append(Finding("phase_sensitive", "review", message))
+    return doubts
+
+
+def _thin_evidence(stack: Stack) -> str:
+    """Where name, pulse and time do not all speak for LGE, what it rests on; empty where they do."""
+    time, (low, high) = inversion_ms(stack), USUAL_INVERSION_MS
+    named = "lge" in stack.hints
+    if named and not stack.inverted:
+        return "by its name alone; the files tell of no inversion pulse"
+    if time is None and not named:
+        return "by its inversion pulse alone; the files tell neither a name nor an inversion time"
+    if not all(frame.inverted for frame in stack.frames):
+        return "although some of its images tell of no inversion pulse"
+    if time is not None and not named and not low <= time <= high:
+        return f"though its inversion time of {time:.0f} ms is unusual late after contrast; it may be early enhancement"
+    return ""
