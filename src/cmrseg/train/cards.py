@@ -109,9 +109,9 @@ to the cavity. Intensities are clipped to the 0.5 and 99.5 percentile of each sl
 
 {info.data["name"]}: {info.data["citation"]}.
 {_who_trained(splits)}
-The network that finds the heart trained on {len(locator.train)} of them. One centre, two scanners (Siemens 1.5 T and 3 T). The ids stand in `bundle.json`
-under `member_splits`. The held-out patients were looked at while the recipe was decided, so they are validation
-patients rather than a test set: expect a little less on others.
+The network that finds the heart trained on {len(locator.train)} of them. One centre, two scanners
+(Siemens 1.5 T and 3 T). The ids stand in `bundle.json` under `member_splits`. The held-out patients were looked at
+while the recipe was decided, so they are validation patients rather than a test set: expect a little less on others.
 
 ## How well it does
 
@@ -154,8 +154,8 @@ def lge_card(info: BundleInfo, scores: Sequence[LgeScore], measured: Measured) -
     )
     made = config.data.generated
     beside = (
-        f"Beside them, {made.per_frame} stacks generated from each labelled frame of the 100 ACDC patients,\nwith scars "
-        "of known extent."
+        f"Beside them, {made.per_frame} stacks generated from each labelled frame of the 100 ACDC patients,\nwith "
+        "scars of known extent."
         if made.cine
         else "Nothing was generated beside them."
     )

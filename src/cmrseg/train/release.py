@@ -111,7 +111,8 @@ def release(
         scores = scores_of(pipeline)
         fp32 = evaluator.summarise(scores)
         report(f"fp32: {fp32}")
-        chosen = np.random.default_rng(0).choice(splits[0].train, CALIBRATION_CASES, replace=False)
+        few = min(CALIBRATION_CASES, len(splits[0].train))
+        chosen = np.random.default_rng(0).choice(splits[0].train, few, replace=False)
         windows = np.concatenate([_windows(pipeline, *load_case(cases[str(i)], config.data)) for i in chosen])
         quantised = Path(scratch) / "model_int8.onnx"
         quantise(draft / "model.onnx", quantised, windows)
