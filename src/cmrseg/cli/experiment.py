@@ -16,8 +16,12 @@ def experiment_command(
         Path | None, typer.Option("--output", "-o", help="Folder of the experiment; one that was cut off goes on.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the ACDC training patients; phantoms without it, at the tiny scale.")
+        Path | None, typer.Option(help="Folder of labelled patients; phantoms without it, at the tiny scale.")
     ] = None,
+    layout: Annotated[str, typer.Option(help="Layout of --data; default: acdc for cine, myops for LGE.")] = "",
+    cine: Annotated[
+        str, typer.Option(help="Folder of labelled cine patients, to generate LGE from that trains ScarNet's rows too.")
+    ] = "",
     scale: Annotated[str, typer.Option(help="tiny: minutes, a test; cpu: two cores; full: GPUs.")] = "tiny",
     minutes: Annotated[float | None, typer.Option(help="Training time of each row; else the scale's.")] = None,
     encoder: Annotated[
@@ -42,6 +46,6 @@ def experiment_command(
             return
         if output is None:
             raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
-        options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2)
+        options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout)
         run_experiment(name, data, output, options, lambda line: typer.echo(line))
         typer.echo(table_path(name, output).read_text())

@@ -15,6 +15,8 @@ from cmrseg.labels import CINE as CINE_SCHEME
 from cmrseg.segment.engine import Pipeline
 
 Score = TypeVar("Score", CineScore, LgeScore)
+#: Of the patients of one method.
+Scores = Sequence[CineScore] | Sequence[LgeScore]
 
 
 @dataclass(frozen=True)

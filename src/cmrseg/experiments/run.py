@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cmrseg.errors import UsageError
 from cmrseg.evaluate.cine import write_rows
-from cmrseg.experiments import cardiosam, paper, views
+from cmrseg.experiments import cardiosam, kinds, noise, paper, scarnet, scarnet_views, views
 from cmrseg.experiments.contrasts import contrasts, contrasts_text
 from cmrseg.experiments.foreign import nnunet_row, sam2_row
-from cmrseg.experiments.runner import ForeignRow, Row, RowResult, row_scores, run_folder, run_rows, trained_with
+from cmrseg.experiments.kinds import Kind
+from cmrseg.experiments.runner import (
+    ForeignRow,
+    Report,
+    Row,
+    RowResult,
+    row_scores,
+    run_folder,
+    run_rows,
+    slug,
+    trained_with,
+)
 from cmrseg.experiments.scale import Scale, scale_of
 from cmrseg.experiments.tables import csv_text, markdown
-from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
 
-Rows = Callable[[Scale, str], list[Row]]
-Report = Callable[[str], None]
+Rows = Callable[[Scale, str], Sequence[Row | ForeignRow]]
+#: From what was trained, root of the patients and scale to files in the folders of the runs.
+Measure = Callable[[Mapping[str, views.Trained], Path, Scale, Report], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,15 @@ class Experiment:
     view: views.MakeView | None = None
     """How the patients of the rows are divided; None for a table with a line per row."""
     figures: tuple[str, ...] = ()
-    """Functions of `cmrseg.experiments.figures` that draw it."""
+    """Functions that draw it."""
+    drawn_by: str = "figures"
+    """The module of `cmrseg.experiments` whose functions they are."""
+    kind: Kind = kinds.CINE
+    """Studies that it is about."""
+    after: Measure | None = None
+    """What else is measured of the trained rows."""
+    sections: Mapping[str, views.MakeView] = field(default_factory=dict)
+    """Tables behind the first, by their headings."""
 
 
 _FIGURES = ("class_examples", "training_curves", "mask_examples", "probability_maps")
@@ -72,6 +92,45 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         reference="U-Net",
         figures=("dice_over_cost",),
     ),
+    "scarnet-agreement": Experiment(
+        "ScarNet: agreement of scar",
+        scarnet.agreement,
+        True,
+        reference="ScarNet",
+        figures=("class_maps", "mask_examples", "dice_boxes", "agreement_plots"),
+        drawn_by="scarnet_figures",
+        kind=kinds.LGE,
+        sections={
+            "Medians": scarnet_views.median_table,
+            "Bland and Altman": scarnet_views.bland_altman_table,
+            "Correlation and concordance": scarnet_views.concordance_table,
+            "Detection": scarnet_views.detection_table,
+            "Normality": scarnet_views.normality_table,
+            "Groups": scarnet_views.group_table,
+        },
+    ),
+    "scarnet-training-size": Experiment(
+        "ScarNet: size of the training set",
+        scarnet.training_size,
+        True,
+        figures=("size_curves",),
+        drawn_by="scarnet_figures",
+        kind=kinds.LGE,
+    ),
+    "scarnet-noise": Experiment(
+        "ScarNet: noise added to the image",
+        scarnet.networks,
+        True,
+        view=scarnet_views.noise_table,
+        figures=("noise_panel",),
+        drawn_by="scarnet_figures",
+        kind=kinds.LGE,
+        after=noise.measure,
+        sections={"Differences under noise": scarnet_views.noise_differences},
+    ),
+    "scarnet-ablation": Experiment(
+        "ScarNet: parts of network and loss", scarnet.parts, False, reference=scarnet.WHOLE, kind=kinds.LGE
+    ),
 }
 
 
@@ -95,6 +154,10 @@ class ExperimentOptions:
     """Train nnU-Net's row too."""
     sam2: str = ""
     """Folder of a SAM-2 checkpoint for the oracle row; empty leaves it out."""
+    cine: str = ""
+    """Folder of labelled cine patients from whom LGE is generated to train on too, in experiments on LGE; or empty."""
+    layout: str = ""
+    """Layout of the patients; empty for the kind's own."""
 
 
 def run_experiment(
@@ -104,7 +167,7 @@ def run_experiment(
 
     Args:
         name: one of `EXPERIMENTS`.
-        data: root of the ACDC patients; None at the tiny scale makes phantoms.
+        data: root of the labelled patients; None at the tiny scale makes phantoms.
         out: folder for runs and tables, see `table_path`; an experiment that was cut off goes on. Experiments of equal
             rows may share it: nothing is then trained twice.
         options: scale and cost.
@@ -116,17 +179,21 @@ def run_experiment(
     """
     if name not in EXPERIMENTS:
         raise UsageError(f"There is no experiment {name!r}.", f"Experiments: {', '.join(EXPERIMENTS)}.")
-    experiment, scale = EXPERIMENTS[name], scale_of(options.scale)
+    experiment = EXPERIMENTS[name]
+    scale = scale_of(options.scale, experiment.kind.scales)
     if data is None and scale.name != "tiny":
-        raise UsageError(f"The scale {scale.name!r} needs patients.", "Give --data with the ACDC training folder.")
+        patients = experiment.kind.patients
+        raise UsageError(f"The scale {scale.name!r} needs patients.", f"Give --data with {patients}.")
+    if options.cine and experiment.kind is not kinds.LGE:
+        raise UsageError(f"{name} trains on no generated LGE.", "Leave --cine out.")
     if options.seeds < 1:
         raise UsageError(f"{options.seeds} trainings of a row are none.", "Give --seeds of at least 1.")
     drawn = importlib.util.find_spec("matplotlib") is not None
     if name == "cardiosam-figures" and not drawn:
         raise UsageError("Figures need matplotlib.", "Install cmrseg with its extra: pip install 'cmrseg[figures]'.")
+    scale = _chosen(scale, options)
     out.mkdir(parents=True, exist_ok=True)
-    root = _phantoms(out / "phantoms") if data is None else data
-    scale = replace(scale, base=replace(scale.base, threads=options.threads, seed=options.seed))
+    root = experiment.kind.make_phantoms(out / "phantoms") if data is None else data
     minutes = scale.minutes if experiment.equal_minutes else 0.0
     if options.minutes is not None:
         minutes = options.minutes
@@ -134,12 +201,13 @@ def run_experiment(
     title = experiment.title + (" (phantoms: a test of the software)" if data is None else "")
     scores = {r.name: row_scores(run_folder(out, r.name), root) for r in results if r.measured}
     found = views.trained(results, out, scores)
+    if experiment.after is not None:
+        experiment.after(found, root, scale, report)
     _write(name, title, results, found, out)
     if experiment.figures and drawn:
-        from cmrseg.experiments import figures
-
+        draw = importlib.import_module(f"cmrseg.experiments.{experiment.drawn_by}").draw
         for figure in experiment.figures:
-            report(f"figure: {figures.draw(figure, found, root, out).name}")
+            report(f"figure: {draw(figure, found, root, out).name}")
     elif experiment.figures:
         report("figures: not drawn, since matplotlib is not installed")
     return results
@@ -153,6 +221,15 @@ def table_path(name: str, out: Path) -> Path:
     """
     experiment = EXPERIMENTS[name]
     return out / ("table.md" if experiment.view is None and name != "cardiosam-figures" else f"{name}.md")
+
+
+def _chosen(scale: Scale, options: ExperimentOptions) -> Scale:
+    """The scale with what the user chose."""
+    data = scale.base.data
+    if options.layout and importlib.util.find_spec(f"cmrseg.io.datasets.{options.layout}") is None:
+        raise UsageError(f"There is no layout {options.layout!r}.", "See docs/how-to/add-a-data-set.md.")
+    data = replace(data, layout=options.layout or data.layout, generated=replace(data.generated, cine=options.cine))
+    return replace(scale, base=replace(scale.base, threads=options.threads, seed=options.seed, data=data))
 
 
 def _rows(experiment: Experiment, scale: Scale, options: ExperimentOptions) -> list[Row | ForeignRow]:
@@ -169,24 +246,19 @@ def _write(name: str, title: str, results: Sequence[RowResult], found: Mapping[s
     """The table for a reader and for a program, and the tests against the reference."""
     experiment, path = EXPERIMENTS[name], table_path(name, out)
     if experiment.view is None:
-        parts, csv = [markdown(title, results)], csv_text(results)
+        parts, csv = [markdown(title, results, experiment.kind.columns)], csv_text(results)
     else:
         view = experiment.view(found)
         trainings = "\n".join(f"- {trained_with(r)}" for r in results)
         parts, csv = [f"## {title}\n\n{view.markdown()}\n", f"Trainings:\n\n{trainings}\n"], view.csv_text()
     if experiment.reference:
         fair = {name: row.scores for name, row in found.items() if not row.result.oracle}
-        family = contrasts(experiment.reference, fair)
-        parts.append(contrasts_text(family))
+        family = contrasts(experiment.reference, fair, experiment.kind.tested)
+        parts.append(contrasts_text(family, experiment.kind.tested))
         write_rows([c.row() for c in family], path.with_name(f"{path.stem}-differences.csv"))
+    for heading, make in experiment.sections.items():
+        section = make(found)
+        parts.append(f"### {heading}\n\n{section.markdown()}\n")
+        path.with_name(f"{path.stem}-{slug(heading)}.csv").write_text(section.csv_text())
     path.write_text("\n".join(parts))
     path.with_suffix(".csv").write_text(csv)
-
-
-def _phantoms(root: Path) -> Path:
-    """Three synthetic patients in ACDC's layout."""
-    for k in range(3):
-        folder = root / f"patient{k + 1:03d}"
-        if not folder.exists():
-            write_acdc_patient(make_phantom(replace(tiny(), seed=k)), folder)
-    return root

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cmrseg.evaluate.cine import CineScore, summarise
+from cmrseg.evaluate.cine import CineScore
+from cmrseg.evaluate.evaluators import CINE, Evaluator, Scores, evaluator_of
 from cmrseg.evaluate.statistics import bootstrap_interval
 from cmrseg.experiments.scores import PATIENTS, load_scores, save_scores
 from cmrseg.models import registry
@@ -82,7 +84,7 @@ class ForeignRow:
     """As the paper calls it."""
     paper: Mapping[str, float]
     """See `Row.paper`."""
-    measure: Callable[[Path, Path, float, Report], tuple[RowResult, list[CineScore]]] | None
+    measure: Callable[[Path, Path, float, Report], tuple[RowResult, Scores]] | None
     """From data, folder of the run, minutes of training (0 for as long as its own settings say) and a report of
     progress to result and scores; None where it cannot be run."""
     note: str = ""
@@ -111,10 +113,11 @@ def run_rows(
     results = []
     for row in rows:
         if isinstance(row, ForeignRow):
-            found = [_run_foreign(row, data, run_folder(out, row.name), minutes, report)]
-        else:
-            found = [_run_row(row, data, out, k, minutes, report) for k in range(seeds)]
-        results.append(_over_seeds(found, [run_folder(out, row.name, k) for k in range(len(found))], data))
+            results.append(_run_foreign(row, data, run_folder(out, row.name), minutes, report))
+            continue
+        found = [_run_row(row, data, out, k, minutes, report) for k in range(seeds)]
+        runs = [run_folder(out, row.name, k) for k in range(seeds)]
+        results.append(_over_seeds(found, runs, data, evaluator_of(row.config.scheme)))
     return results
 
 
@@ -128,7 +131,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "row"
 
 
-def row_scores(run: Path, data: Path) -> list[CineScore]:
+def row_scores(run: Path, data: Path) -> list[Any]:
     """Scores of a finished run's held-out patients; measured again from its weights where only they were kept."""
     path = run / PATIENTS
     if not path.exists():
@@ -137,18 +140,24 @@ def row_scores(run: Path, data: Path) -> list[CineScore]:
     return load_scores(path)
 
 
-def measured(scores: Sequence[CineScore]) -> dict[str, float]:
-    """Summary of patients, share of their voxels whose label is right, and bootstrap interval of their mean Dice."""
+def measured(scores: Scores, evaluator: Evaluator[Any] = CINE) -> dict[str, float]:
+    """Summary of patients, bootstrap interval of their Dice, and for cine the share of voxels with the right label."""
+    cine = [s for s in scores if isinstance(s, CineScore)]
     right = {
-        "label_accuracy_mean": float(np.mean([s.label_accuracy for s in scores])),
-        "label_trivial_accuracy_mean": float(np.mean([s.trivial_accuracy for s in scores])),
+        "label_accuracy_mean": [s.label_accuracy for s in cine],
+        "label_trivial_accuracy_mean": [s.trivial_accuracy for s in cine],
     }
-    return summarise(scores) | right | _interval([s.macro("dice") or 0.0 for s in scores])
+    shares = {name: float(np.mean(values)) for name, values in right.items() if values}
+    return evaluator.summarise(scores) | shares | _interval(_dice(scores, evaluator), evaluator)
 
 
-def _interval(dice: Sequence[float]) -> dict[str, float]:
-    interval = bootstrap_interval(dice)
-    return {} if interval is None else {"dice_mean_low": interval.low, "dice_mean_high": interval.high}
+def _dice(scores: Scores, evaluator: Evaluator[Any]) -> list[float]:
+    return [value for s in scores if (value := evaluator.dice(s)) is not None]
+
+
+def _interval(dice: Sequence[float], evaluator: Evaluator[Any] = CINE) -> dict[str, float]:
+    interval, name = bootstrap_interval(dice), evaluator.dice_name
+    return {} if interval is None else {f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Report) -> RowResult:
@@ -173,7 +182,7 @@ def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Re
     result = RowResult(
         name=row.name,
         paper=dict(row.paper),
-        measured=measured(scores),
+        measured=measured(scores, evaluator_of(config.scheme)),
         weights_m=sum(n for n, _ in sizes) / 1e6,
         trainable_m=sum(n for n, trained in sizes if trained) / 1e6,
         epochs=config.optim.epochs,
@@ -204,7 +213,7 @@ def _stored(run: Path) -> RowResult:
     return RowResult(**json.loads((run / RESULT).read_text()))
 
 
-def _store(result: RowResult, scores: Sequence[CineScore], run: Path, report: Report) -> None:
+def _store(result: RowResult, scores: Scores, run: Path, report: Report) -> None:
     """Scores first: a run that has a result has everything."""
     save_scores(scores, run / PATIENTS)
     partial = run / f"{RESULT}.partial"
@@ -225,16 +234,19 @@ def trained_with(result: RowResult) -> str:
     )
 
 
-def _over_seeds(results: Sequence[RowResult], runs: Sequence[Path], data: Path) -> RowResult:
+def _over_seeds(
+    results: Sequence[RowResult], runs: Sequence[Path], data: Path, evaluator: Evaluator[Any] = CINE
+) -> RowResult:
     """Mean and SD over seeds; the interval is that of patients, each averaged over seeds."""
     first = results[0]
     if len(results) == 1:
         return first
     every = {key: [r.measured[key] for r in results if key in r.measured] for key in first.measured}
-    patients = [[s.macro("dice") or 0.0 for s in row_scores(run, data)] for run in runs]
+    patients = [_dice(row_scores(run, data), evaluator) for run in runs]
+    interval = _interval(np.mean(patients, axis=0).tolist(), evaluator)
     return replace(
         first,
-        measured={k: float(np.mean(v)) for k, v in every.items()} | _interval(np.mean(patients, axis=0).tolist()),
+        measured={k: float(np.mean(v)) for k, v in every.items()} | interval,
         sd={k: float(np.std(v, ddof=1)) for k, v in every.items() if len(v) > 1},
         minutes=float(np.mean([r.minutes for r in results])),
         seeds=len(results),

@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ class Trained:
 
     result: RowResult
     """Its line."""
-    scores: Sequence[CineScore]
-    """Its patients, of the first seed."""
+    scores: Sequence[Any]
+    """Its patients, of the first seed: of the type that `cmrseg.evaluate.evaluators` names for the kind of study."""
     run: Path
     """Its folder."""
 
@@ -66,7 +67,7 @@ class View:
 MakeView = Callable[[Mapping[str, Trained]], View]
 
 
-def trained(results: Sequence[RowResult], out: Path, scores: Mapping[str, Sequence[CineScore]]) -> dict[str, Trained]:
+def trained(results: Sequence[RowResult], out: Path, scores: Mapping[str, Sequence[Any]]) -> dict[str, Trained]:
     """Rows that were run, by name."""
     return {r.name: Trained(r, scores[r.name], run_folder(out, r.name)) for r in results if r.measured}
 
