@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from cmrseg.errors import UsageError
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
@@ -83,3 +85,30 @@ def test_devices_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_device("auto", 1) == torch.device("cuda", 1)
     with pytest.raises(UsageError, match="no GPU 2"):
         chosen_device("cuda", 2)
+
+
+def test_a_training_that_is_killed_and_resumed_ends_with_the_weights_of_one_that_was_not(
+    patients: Path, tmp_path: Path
+) -> None:
+    settings = ["input.size=32", "input.spacing_mm=3.0", "data.validation_per_group=1", "optim.batch_size=2"]
+    sets = [part for s in [*settings, "model.widths=[4,8]", "data.cache_size=48"] for part in ("--set", s)]
+
+    def command(run: Path) -> list[str]:
+        words = ["-m", "cmrseg", "train", "cine", patients, "-o", run, "--epochs", "4", "--threads", "1"]
+        return [sys.executable, *map(str, words), "--deterministic", *sets]
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    start(*command(whole))
+    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = killed / "log.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_text()):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() != 0, "the training ended before it could be killed"
+    done = len(log.read_text().splitlines())
+    assert 1 <= done < 4
+    start(*command(killed))
+    first, second = (load_file(run / "checkpoint.safetensors") for run in (whole, killed))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]

@@ -11,7 +11,7 @@ from cmrseg.cli.common import errors_become_exit_codes
 
 
 def train_command(
-    preset: Annotated[str, typer.Argument(help="What to train: cine-locator or cine.")],
+    preset: Annotated[str, typer.Argument(help="What to train: cine-locator, cine or lge.")],
     data: Annotated[Path, typer.Argument(help="Folder of the labelled patients.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; resumed if it exists.")],
     locator: Annotated[
@@ -25,6 +25,9 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training slices.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, sampling and augmentation.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same weights, bit for bit, every time on one machine.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting of the run, e.g. optim.learning_rate=0.001.")
     ] = None,
@@ -39,7 +42,7 @@ def train_command(
     with errors_become_exit_codes():
         if preset not in PRESETS:
             raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join(PRESETS)}.")
-        config = replace(PRESETS[preset], seed=seed, threads=threads)
+        config = replace(PRESETS[preset], seed=seed, threads=threads, deterministic=deterministic)
         if epochs is not None:
             config = replace(config, optim=replace(config.optim, epochs=epochs))
         of_network = [s for s in settings or [] if s.startswith("model.")]
