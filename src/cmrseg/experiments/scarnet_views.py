@@ -157,10 +157,9 @@ def detection_table(rows: Rows) -> View:
     records: list[Record] = []
     for name, row in rows.items():
         tp, fp, fn, tn = np.sum([s.slices for s in row.scores], axis=0).tolist()
-        scar = [s.structures["scar"].values for s in row.scores]
-        voxels = {
-            key: [v for values in scar if (v := values[key]) is not None] for key in ("sensitivity", "specificity")
-        }
+        with_scar = [s.structures["scar"].values["sensitivity"] for s in row.scores if s.scar_mass_truth_g > 0]
+        found = [v for v in with_scar if v is not None]
+        spared = [v for s in row.scores if (v := s.structures["scar"].values["specificity"]) is not None]
         said = SAID.get(name)
         records.append(
             {
@@ -171,13 +170,13 @@ def detection_table(rows: Rows) -> View:
                 "paper: specificity %": said.specificity if said else None,
                 "slices: specificity %": 100 * tn / (tn + fp) if tn + fp else None,
                 "slices without": tn + fp,
-                "voxels: sensitivity %": 100 * float(np.mean(voxels["sensitivity"])) if voxels["sensitivity"] else None,
-                "voxels: specificity %": 100 * float(np.mean(voxels["specificity"])) if voxels["specificity"] else None,
+                "voxels: sensitivity %": 100 * float(np.mean(found)) if found else None,
+                "voxels: specificity %": 100 * float(np.mean(spared)) if spared else None,
             }
         )
     notes = (
-        "A slice counts as one with scar from the first voxel on. Over voxels, mean of patients; specificity there is "
-        "near 100 whatever is drawn, since nearly all of a picture is not scar.",
+        "A slice counts as one with scar from the first voxel on. Over voxels, mean of patients, sensitivity of "
+        "those with scar; specificity there is near 100 whatever is drawn, since nearly all of a picture is not scar.",
     )
     return View(records, notes)
 
