@@ -48,9 +48,31 @@ def test_seed_breath_hold_and_extras(tmp_path: Path) -> None:
     assert (moved == 3).sum() == (still == 3).sum()
 
 
+@pytest.mark.parametrize("style", ["siemens", "philips-classic", "nifti"])
+def test_lge_of_the_same_heart_is_measured_as_it_was_made(style: str, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    code, output = run(out, "--style", style, "--small", "--lge")
+    assert code == 0, output
+    truth = json.loads((out / "truth.json").read_text())
+    assert "lge_masks.nii.gz" in output
+    assert f"scar {truth['scar_mass_g']:.1f} g" in output
+    arguments = ["measure", str(out / "study"), str(out / "lge_masks.nii.gz"), "-o", str(tmp_path / "m")]
+    measured = CliRunner().invoke(app, [*arguments, "--scheme", "lge_rv", "--json"])
+    assert measured.exit_code in (0, 3), measured.output
+    values = json.loads(measured.stdout)
+    assert values["lge_lv_mass_g"] == pytest.approx(truth["lge_lv_mass_g"], rel=1e-4)
+    # Masks hold whole voxels of 2.4 mm, the truth shares of them.
+    assert values["scar_mass_g"] == pytest.approx(truth["scar_mass_g"], rel=0.1)
+    assert values["no_reflow_mass_g"] == pytest.approx(truth["no_reflow_mass_g"], rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
-    [(["--style", "toshiba"], 2, "Choose one of"), (["--style", "nifti", "--extras"], 2, "DICOM only")],
+    [
+        (["--style", "toshiba"], 2, "Choose one of"),
+        (["--style", "nifti", "--extras"], 2, "DICOM only"),
+        (["--style", "acdc", "--lge"], 2, "holds no LGE"),
+    ],
 )
 def test_wrong_usage_leaves_nothing(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
     exit_code, output = run(tmp_path / "a", "--small", *arguments)

@@ -10,6 +10,7 @@ from pydicom import dcmwrite
 from cmrseg.errors import UsageError
 from cmrseg.phantom.dicom_classic import CLASSIC, classic_files
 from cmrseg.phantom.dicom_enhanced import enhanced_files
+from cmrseg.phantom.lge import LgePhantom
 from cmrseg.phantom.make import Phantom
 from cmrseg.phantom.views import study_stacks
 
@@ -17,7 +18,9 @@ Style = Literal["siemens", "ge", "philips-classic", "series-per-slice", "enhance
 STYLES: tuple[str, ...] = get_args(Style)
 
 
-def write_dicom(phantom: Phantom, folder: Path, style: Style = "siemens", *, extras: bool = False) -> list[Path]:
+def write_dicom(
+    phantom: Phantom, folder: Path, style: Style = "siemens", *, extras: bool = False, lge: LgePhantom | None = None
+) -> list[Path]:
     """Write the phantom as DICOM; the same phantom and style give the same bytes.
 
     ==================  ================================================================================================
@@ -35,7 +38,10 @@ def write_dicom(phantom: Phantom, folder: Path, style: Style = "siemens", *, ext
         phantom: what to write.
         folder: made if it is not there; other files in it stay.
         style: whose way of writing.
-        extras: also write what a real study has beside the short axis: a localizer, a 2-chamber and a 4-chamber cine.
+        extras: also write what a real study has beside the short axis: a localizer, a 2-chamber and a 4-chamber cine;
+            with LGE also T1 and T2 mapping, perfusion, early enhancement and a scout for the inversion time.
+        lge: the LGE of the same heart, written as magnitude and phase-sensitive pictures: as two series by the Siemens
+            styles, as one by the others.
 
     Returns:
         The files written, in the order they were taken.
@@ -45,7 +51,7 @@ def write_dicom(phantom: Phantom, folder: Path, style: Style = "siemens", *, ext
     """
     if style not in STYLES:
         raise UsageError(f"There is no DICOM style {style!r}.", f"Choose one of {', '.join(STYLES)}.")
-    stacks = study_stacks(phantom, extras=extras)
+    stacks = study_stacks(phantom, extras=extras, lge=lge)
     files = classic_files if style in CLASSIC else enhanced_files
     written = []
     for name, ds in files(phantom.spec, style, stacks):

@@ -93,6 +93,17 @@ def add_pixel_format(ds: Dataset, geometry: Geometry, bits_stored: int, *, signe
     ds.PixelRepresentation = int(signed)
 
 
+def clock_time(seconds: float) -> str:
+    """Time of day that many seconds after the beginning of the study."""
+    total = int(STUDY_TIME[:2]) * 3600 + int(STUDY_TIME[2:4]) * 60 + int(STUDY_TIME[4:]) + seconds
+    return f"{int(total // 3600):02d}{int(total % 3600 // 60):02d}{total % 60:09.6f}"
+
+
+def bits_needed(most: float, slope: float, least: int) -> int:
+    """Bits to store a stack in: the least a vendor uses, or 16 where they do not hold it."""
+    return least if most / slope < 2**least else 16
+
+
 def pixel_spacing(geometry: Geometry) -> list[DSfloat]:
     """PixelSpacing: distance of rows, then of columns."""
     x_mm, y_mm, _ = geometry.spacing_xyz_mm

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.geometry import Geometry
+from cmrseg.phantom.lge import LgePhantom
 from cmrseg.phantom.make import Phantom
 
 AffineStyle = Literal["scanner", "unit"]
@@ -28,12 +29,27 @@ def write_nifti(phantom: Phantom, path: Path, *, affine_style: AffineStyle = "sc
         affine_style: ``scanner`` writes the true affine as qform and sform; ``unit`` writes an affine of unit voxels
             and the voxel size in pixdim only (qform_code 0, sform_code 2), as ACDC and EMIDEC were published.
     """
-    _save(phantom.image.data.astype(np.int16), phantom, path, affine_style)
+    _save(phantom.image.data.astype(np.int16), phantom.image.geometry, path, affine_style, _frame_s(phantom))
 
 
 def write_masks(phantom: Phantom, path: Path, *, affine_style: AffineStyle = "scanner") -> None:
     """Write the true masks as uint8 x, y, z, t in ACDC's numbers; arguments as in `write_nifti`."""
-    _save(phantom.segmentation.labels, phantom, path, affine_style)
+    _save(phantom.segmentation.labels, phantom.image.geometry, path, affine_style, _frame_s(phantom))
+
+
+def write_lge_nifti(lge: LgePhantom, path: Path, *, affine_style: AffineStyle = "scanner") -> None:
+    """Write the LGE stack, its magnitude, as int16 x, y, z; arguments as in `write_nifti`."""
+    _save(lge.image.data[0].astype(np.int16), lge.image.geometry, path, affine_style)
+
+
+def write_lge_masks(lge: LgePhantom, path: Path, *, affine_style: AffineStyle = "scanner") -> None:
+    """Write the true masks of the LGE stack as uint8 x, y, z in the numbers of `labels.LGE_RV`."""
+    _save(lge.segmentation.labels[0], lge.image.geometry, path, affine_style)
+
+
+def _frame_s(phantom: Phantom) -> float:
+    """Duration of a phase in seconds."""
+    return phantom.spec.rr_interval_ms / 1000.0 / phantom.spec.phases
 
 
 def write_acdc_patient(phantom: Phantom, folder: Path, *, affine_style: AffineStyle = "unit") -> None:
@@ -54,17 +70,20 @@ def write_acdc_patient(phantom: Phantom, folder: Path, *, affine_style: AffineSt
     write_nifti(phantom, folder / f"{name}_4d.nii.gz", affine_style=affine_style)
     for frame in (truth.ed_frame, truth.es_frame):
         stem = f"{name}_frame{frame + 1:02d}"
-        _save(phantom.image.data[frame].astype(np.int16), phantom, folder / f"{stem}.nii.gz", affine_style)
-        _save(phantom.segmentation.labels[frame], phantom, folder / f"{stem}_gt.nii.gz", affine_style)
+        _save(
+            phantom.image.data[frame].astype(np.int16), phantom.image.geometry, folder / f"{stem}.nii.gz", affine_style
+        )
+        _save(phantom.segmentation.labels[frame], phantom.image.geometry, folder / f"{stem}_gt.nii.gz", affine_style)
 
 
-def _save(array: NDArray[np.generic], phantom: Phantom, path: Path, affine_style: AffineStyle) -> None:
-    geometry: Geometry = phantom.image.geometry
+def _save(
+    array: NDArray[np.generic], geometry: Geometry, path: Path, affine_style: AffineStyle, frame_s: float = 0.0
+) -> None:
     nifti1: Any = nib.Nifti1Image
     image = nifti1(array.T, np.eye(4) if affine_style == "unit" else _LPS_TO_RAS @ geometry.affine)
     zooms = list(geometry.spacing_xyz_mm)
     if array.ndim == 4:
-        zooms.append(phantom.spec.rr_interval_ms / 1000.0 / phantom.spec.phases)
+        zooms.append(frame_s)
     if affine_style == "unit":
         image.header.set_qform(None, code=0)
         image.header.set_zooms(zooms)

@@ -47,14 +47,11 @@ def judge_cine(stack: Stack, stacks: Sequence[Stack] = (), *, forced: bool = Fal
 
 
 def _against(stack: Stack, forced: bool) -> str:
-    against = against_short_axis(stack, CINE_DISTANCE_MM, forced)
+    against = named_otherwise(stack) or against_short_axis(stack, CINE_DISTANCE_MM, forced)
     if against:
         return against
     if stack.frames[0].component != "magnitude":
         return f"{stack.frames[0].component} images"
-    against = named_otherwise(stack)
-    if against:
-        return against
     enough = MIN_PHASES_NAMED if forced or stack.hints & {"cine", "short axis"} else MIN_PHASES
     if stack.n_images < enough:
         return f"{stack.n_images} image(s) per slice, no cine"

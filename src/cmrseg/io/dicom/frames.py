@@ -99,7 +99,7 @@ def make_frame(header: Header, index: int, find: Find) -> Frame:
         find: value of an element for this frame, or None.
     """
     image_type = tuple(tags.text(find(FRAME_TYPE) or find(IMAGE_TYPE)).upper().split("\\"))
-    acquired = _first(tags.seconds, find, ACQUISITION_TIME, FRAME_MOMENT, ACQUISITION_MOMENT)
+    acquired = _first(tags.seconds, find, FRAME_MOMENT, ACQUISITION_TIME, ACQUISITION_MOMENT)
     slope, intercept = find(SLOPE), find(INTERCEPT)
     complex_component, ge_kind = tags.text(find(COMPLEX_COMPONENT)).upper(), tags.whole(find(tags.GE_IMAGE_KIND))
     return Frame(

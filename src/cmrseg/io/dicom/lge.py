@@ -91,12 +91,12 @@ def inversion_ms(stack: Stack) -> float | None:
 
 
 def _against(stack: Stack, part: Stack, forced: bool) -> str:
-    against = against_short_axis(stack, LGE_DISTANCE_MM, forced) or named_otherwise(stack)
+    against = named_otherwise(stack)
     if against:
         return against
     if "early enhancement" in stack.hints:
         return "called early enhancement"
-    against = _against_repeats(stack, part, forced)
+    against = against_short_axis(stack, LGE_DISTANCE_MM, forced) or _against_repeats(stack, part, forced)
     if against:
         return against
     if stack.frames[0].component == "phase" and not (forced or "phase-sensitive" in stack.reconstructions):

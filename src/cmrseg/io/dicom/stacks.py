@@ -29,6 +29,7 @@ MIN_SLICES = 3
 COUNT_RATIO = (0.6, 1.6)
 #: Slices of one stack differ less in their echo time; that of T2-weighted images is ten times that of others.
 ECHO_RATIO = 3.0
+SECONDS_PER_DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def acquired(frame: Frame) -> tuple[int, float, int]:
     """Day, second and series number of an image; zeros where the file does not say."""
     header = frame.header
     moment = frame.acquired_seconds if frame.acquired_seconds is not None else header.series_seconds
-    return header.study_day, moment or 0.0, header.series_number or 0
+    # A moment of an enhanced file counts from its date, a time of day does not.
+    return header.study_day, (moment or 0.0) % SECONDS_PER_DAY, header.series_number or 0
 
 
 def unplaced_reason(frame: Frame) -> Damage | None:
