@@ -89,7 +89,8 @@ def _grid_table(grid: GridView) -> Table:
     from rich.table import Table
 
     state = "" if grid.complete else " (refused)"
-    key = grid.phase_key or "nothing"
+    single = grid.phase_key is None and all(len(row.images) == 1 for row in grid.slices)
+    key = grid.phase_key or ("-" if single else "nothing")
     table = Table(
         "slice",
         "place mm",
@@ -104,7 +105,8 @@ def _grid_table(grid: GridView) -> Table:
         table.add_row(
             str(number), f"{row.place_mm:.2f}", str(len(row.images)), _key_range(row.images), _files(row.images)
         )
-    table.caption = f"Slices by position along the normal; phases ordered by {key} within each slice."
+    order = "" if single else f"; phases ordered by {key} within each slice"
+    table.caption = f"Slices by position along the normal{order}."
     return table
 
 

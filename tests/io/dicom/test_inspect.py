@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cmrseg.cli.main import app
 from cmrseg.io.dicom import inspect_dicom
+from cmrseg.phantom import Phantom, make_lge, write_dicom
 
 
 def test_every_file_of_the_stack_has_its_place(tmp_path: Path) -> None:
@@ -57,3 +58,18 @@ def test_command_on_a_study_that_cannot_be_analysed(tmp_path: Path) -> None:
     assert shown.exit_code == 1
     assert "no_cine" in shown.output
     assert CliRunner().invoke(app, ["inspect", str(tmp_path / "nowhere")]).exit_code == 1
+
+
+def test_the_command_shows_the_reason_of_the_lge_and_what_was_passed_over(
+    tmp_path: Path, tiny_phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dicom(tiny_phantom, tmp_path / "study", "siemens", extras=True, lge=make_lge(tiny_phantom))
+    monkeypatch.setenv("COLUMNS", "300")
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "study")])
+    assert shown.exit_code == 0
+    text = " ".join(shown.output.split())
+    assert "called LGE, inversion time 300 ms, magnitude" in text
+    for why in ("called TI scout", "called early enhancement", "called perfusion", "called map", "called localizer"):
+        assert why in text
+    assert "series 20 was taken (magnitude goes before phase-sensitive)" in text
+    assert "ordered by nothing" not in text

@@ -236,7 +236,10 @@ def _not_taken(selection: Selection, judgement: Judgement, taken: Judgement | No
     ranked = selection.candidates
     if taken is None or ranked.index(judgement) < ranked.index(taken):
         return "was not taken"
-    return f"series {series_numbers(taken.read.frames)} was taken ({what_decided(taken, judgement)})"
+    numbers = series_numbers(taken.read.frames)
+    same = taken.stack.series == judgement.stack.series
+    what = f"other images of series {numbers} were" if same else f"series {numbers} was"
+    return f"{what} taken ({what_decided(taken, judgement)})"
 
 
 def _grids(view: Survey, choices: Sequence[Choice]) -> list[GridView]:
