@@ -40,7 +40,8 @@ def slices(count: int, channels: int = 3, seed: int = 1) -> Tensor:
 
 def tensors_of(model: nn.Module, x_BSHW: Tensor) -> list[Tensor]:
     """Logits and what auxiliary heads give."""
-    return [t for t in outputs_of(model(x_BSHW)) if t is not None]
+    given = [t for t in outputs_of(model(x_BSHW)) if t is not None]
+    return [part for t in given for part in (t if isinstance(t, tuple) else (t,))]
 
 
 def test_names_are_unique_and_an_unknown_one_is_refused_with_those_there_are() -> None:

@@ -1,6 +1,7 @@
 """The weighted sum of losses that a network is trained with, and the sums that have a name.
 
-Sources: CardioSAM, arXiv 2604.03313, eq. 15; ScarNet, arXiv 2501.01372, eq. 8, whose sums are in `losses.scar`.
+Sources: CardioSAM, arXiv 2604.03313, eq. 15; ScarNet, arXiv 2501.01372, eq. 8, whose sums are in `losses.scar`; Moafi
+et al., arXiv 2506.21151, whose sums are in `losses.noisy_labels`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from cmrseg.errors import UsageError
 from cmrseg.labels import CINE, LGE
 from cmrseg.losses.boundary import boundary_loss, contour_loss
 from cmrseg.losses.boxes import box_loss
+from cmrseg.losses.detection import detection_loss
 from cmrseg.losses.dice import soft_dice_loss
 from cmrseg.losses.focal import focal_loss
+from cmrseg.losses.soft_labels import KL_FORMS, kl_divergence, soft_labels, soft_target_dice_loss
 from cmrseg.losses.structural import penalty_matrix, structural_loss
 from cmrseg.losses.tversky import focal_tversky_loss
 from cmrseg.models.outputs import Outputs
@@ -67,11 +70,30 @@ class LossConfig:
     """Class number of scar."""
     myocardium_class: int = LGE["lv_myocardium"]
     """Class number of remote myocardium."""
+    kl: float = 0.0
+    """Weight of the Kullback-Leibler divergence from soft labels."""
+    kl_form: str = "bernoulli"
+    """How it is computed: ``bernoulli``, of probabilities, or ``paper``, of probabilities taken for logits."""
+    soft_sigma_mm: float = 2.8
+    """Standard deviation of the Gaussian that makes soft labels of masks, in mm (2 px of 1.4 mm in Moafi et al.)."""
+    soft_peak: bool = False
+    """Whether each structure of each image is scaled so that its soft label reaches 1."""
+    soft_everywhere: bool = False
+    """Whether Dice and cross-entropy, too, see soft labels."""
+    detection: float = 0.0
+    """Weight of the boxes of a detector, for networks that have one."""
+    detection_box: float = 2.0
+    """Weight of the misfit of its boxes beside the cross-entropy of its scores (Feng et al., 2021)."""
 
     def __post_init__(self) -> None:
         weights = [getattr(self, name) for name in TERMS]
         if min(weights) < 0 or not any(w > 0 for w in weights):
             raise UsageError("A loss needs weights of at least 0, one of them more.", "Set loss.dice to 1.")
+        if self.kl_form not in KL_FORMS or min(self.soft_sigma_mm, self.detection_box) < 0:
+            raise UsageError(
+                "Soft labels need a known form of divergence, and a sigma and a weight of boxes of at least 0.",
+                f"Set loss.kl_form to one of {', '.join(KL_FORMS)}, and loss.soft_sigma_mm to 2.8.",
+            )
         if min(self.tversky_alpha, self.tversky_beta) < 0 or min(self.tversky_gamma, self.scar_boost) <= 0:
             raise UsageError(
                 "Focal Tversky loss needs costs of at least 0, and an exponent and a factor above 0.",
@@ -98,6 +120,8 @@ TERMS = (
     "focal_tversky",
     "scar",
     "myocardium",
+    "kl",
+    "detection",
 )
 #: What the networks that ship are trained with; nnU-Net's sum (Isensee et al., 2021).
 DICE_CE = LossConfig()
@@ -120,10 +144,16 @@ class CompositeLoss:
     Args:
         config: weights and parameters.
         names: canonical names of the network's classes in order, which the adjacency penalty needs.
+        spacing_mm: side of a pixel, which soft labels need.
     """
 
-    def __init__(self, config: LossConfig, names: tuple[str, ...] = ("background", *CINE.foreground_names)) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: LossConfig,
+        names: tuple[str, ...] = ("background", *CINE.foreground_names),
+        spacing_mm: float = 1.0,
+    ) -> None:
+        self.config, self.spacing_mm = config, spacing_mm
         self._penalty_KK = penalty_matrix(names)
         self._weights_K = torch.tensor(config.class_weights) if config.class_weights else None
 
@@ -146,11 +176,7 @@ class CompositeLoss:
                 "Change these settings of the loss, or the network's n_classes.",
             )
         weights = None if self._weights_K is None else self._weights_K.to(logits.device)
-        terms: dict[str, Tensor] = {}
-        if config.dice:
-            terms["dice"] = soft_dice_loss(logits.softmax(1), target_BHW)
-        if config.cross_entropy:
-            terms["cross_entropy"] = cross_entropy(logits, target_BHW, weight=weights)
+        terms = self._overlap_terms(logits, target_BHW, weights)
         if config.focal:
             terms["focal"] = focal_loss(logits, target_BHW, config.focal_gamma, weights)
         if config.boundary:
@@ -162,10 +188,34 @@ class CompositeLoss:
         if config.boxes and outputs.boxes_BK4 is not None:
             terms["boxes"] = box_loss(outputs.boxes_BK4.float(), target_BHW)
         terms |= self._scar_terms(logits, target_BHW)
+        if config.kl:
+            terms["kl"] = kl_divergence(logits, self._soft(target_BHW, logits.shape[1]), config.kl_form)
+        if config.detection and outputs.detections is not None:
+            scores, misfit = detection_loss(outputs.detections, target_BHW)
+            terms["detection"] = scores + config.detection_box * misfit
         weighted = [getattr(config, name) * value for name, value in terms.items()]
         if "focal_tversky" in terms and config.scar_boost != 1 and bool((target_BHW == config.scar_class).any()):
             weighted.append((config.scar_boost - 1) * config.focal_tversky * terms["focal_tversky"])
         return terms | {"total": torch.stack(weighted).sum() if weighted else logits.sum() * 0.0}
+
+    def _overlap_terms(self, logits_BKHW: Tensor, target_BHW: Tensor, weights_K: Tensor | None) -> dict[str, Tensor]:
+        """Dice and cross-entropy, against masks or soft labels."""
+        config, terms = self.config, dict[str, Tensor]()
+        soft = self._soft(target_BHW, logits_BKHW.shape[1]) if config.soft_everywhere else None
+        if config.dice:
+            probabilities = logits_BKHW.softmax(1)
+            terms["dice"] = (
+                soft_dice_loss(probabilities, target_BHW)
+                if soft is None
+                else soft_target_dice_loss(probabilities, soft)
+            )
+        if config.cross_entropy:
+            terms["cross_entropy"] = cross_entropy(logits_BKHW, target_BHW if soft is None else soft, weight=weights_K)
+        return terms
+
+    def _soft(self, target_BHW: Tensor, n_classes: int) -> Tensor:
+        config = self.config
+        return soft_labels(target_BHW, n_classes, config.soft_sigma_mm, self.spacing_mm, peak=config.soft_peak)
 
     def _scar_terms(self, logits_BKHW: Tensor, target_BHW: Tensor) -> dict[str, Tensor]:
         """Terms that look at single classes."""

@@ -4,6 +4,7 @@ Contract of a network: it is made from one frozen config dataclass with the fiel
 forward pass takes normalised slices [B, in_channels, H, W], H and W multiples of its stride, and gives logits
 [B, n_classes, H, W] of the same H and W. In training mode it may give `Outputs` instead, when it has an auxiliary head.
 A pre-trained part is called `encoder`; see `cmrseg.models.outputs.EncoderDecoder` for what lets its features be cached.
+One that can be prompted takes boxes beside the slices; see `cmrseg.models.outputs.TakesBoxes`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cmrseg.errors import UsageError
+from cmrseg.models.detector.config import DetectorConfig
 from cmrseg.models.sam.config import IMAGE_ENCODERS
 
 if TYPE_CHECKING:
@@ -139,6 +141,33 @@ _MEDSAM = ModelEntry(
     presets="cmrseg.models.sam_baselines.config:MEDSAM_PRESETS",
     tiny={**_TINY_SAM, "box_width": 16},
 )
+_TINY_DETECTOR: Mapping[str, Any] = {
+    "widths": (8, 8, 16),
+    "blocks": 1,
+    "head_width": 8,
+    # of random weights, too, some box is believed
+    "confidence": 0.0,
+    "max_boxes": 2,
+    "candidates": 8,
+}
+_DETECTOR = ModelEntry(
+    name="detector",
+    network="cmrseg.models.detector.network:Detector",
+    config="cmrseg.models.detector.config:DetectorConfig",
+    summary="Anchor-free one-stage detector of the YOLO family; as a segmentation, its boxes",
+    source="Moafi et al., arXiv 2506.21151; Feng et al., ICCV 2021",
+    presets="cmrseg.models.detector.config:PRESETS",
+    tiny=_TINY_DETECTOR,
+)
+_DETECTOR_SAM = ModelEntry(
+    name="detector_sam",
+    network="cmrseg.models.cascade.model:Cascade",
+    config="cmrseg.models.cascade.config:CascadeConfig",
+    summary="Detector whose boxes prompt SAM: frozen encoder, tuned mask decoder",
+    source="Moafi et al., arXiv 2506.21151",
+    presets="cmrseg.models.cascade.config:PRESETS",
+    tiny={**_TINY_SAM, "image_size": 0, "detector": DetectorConfig(**_TINY_DETECTOR)},
+)
 ENTRIES: tuple[ModelEntry, ...] = (
     _UNET,
     _CARDIOSAM,
@@ -148,6 +177,8 @@ ENTRIES: tuple[ModelEntry, ...] = (
     _SAM_LORA,
     _SAM_PROMPT_TUNING,
     _MEDSAM,
+    _DETECTOR,
+    _DETECTOR_SAM,
 )
 
 
