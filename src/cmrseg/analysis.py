@@ -22,7 +22,7 @@ from cmrseg.io import read
 from cmrseg.io.files import output_folder
 from cmrseg.io.nifti import write_labels
 from cmrseg.labels import LGE, LGE_RV, convert
-from cmrseg.qc import check
+from cmrseg.qc import check, check_together
 from cmrseg.quantify import measure
 from cmrseg.report import write_report
 from cmrseg.report.tables import write_csv, write_json
@@ -187,7 +187,7 @@ def assess(
         settings: what the user chose, for run.json.
     """
     parts = tuple(_assess_part(study, image, segmentation, clock) for image, segmentation in stacks)
-    analysis = Analysis(study, parts)
+    analysis = Analysis(study, check_together(parts))
     run = {
         "study": study.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

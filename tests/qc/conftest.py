@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lge_heart import LgeHeart
 from numpy.typing import NDArray
 
 from cmrseg.geometry import Geometry
@@ -77,6 +78,12 @@ def good_phantom():
 def heart(good_phantom) -> Heart:
     """The healthy heart, free to be spoilt; ED is frame 0, ES frame 7, slice 0 lies above the base."""
     return Heart(good_phantom.image, good_phantom.segmentation, good_phantom.patient)
+
+
+@pytest.fixture
+def lge() -> LgeHeart:
+    """A heart with a scar on LGE, free to be spoilt."""
+    return LgeHeart()
 
 
 @pytest.fixture

@@ -2,5 +2,6 @@
 
 from cmrseg.qc.rules import check
 from cmrseg.qc.thresholds import QcThresholds
+from cmrseg.qc.together import check_together
 
-__all__ = ["QcThresholds", "check"]
+__all__ = ["QcThresholds", "check", "check_together"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cmrseg.qc.case import WORDS, Case, at
 from cmrseg.study import Finding
@@ -10,17 +10,7 @@ from cmrseg.study import Finding
 
 def members_agree(case: Case) -> Iterator[Finding]:
     """Mean Dice between ensemble members, over the whole cine and at the frames that numbers are read from."""
-    for name, word in WORDS.items():
-        dice = case.segmentation.agreement.get(name)
-        lowest = float(getattr(case.limits, f"agreement_{name}"))
-        # `not >=` so that NaN asks for a look too
-        if dice is not None and not dice >= lowest:
-            yield Finding(
-                "members_disagree",
-                "review",
-                f"The networks of the ensemble agree on the {word} with a Dice of {dice:.2f} only (at least "
-                f"{lowest:.2f} expected); the picture is hard or unlike the training data.",
-            )
+    yield from _on_structures(case, WORDS, "agreement_")
     per_frame = case.segmentation.agreement_per_frame
     if per_frame is None:
         return
@@ -33,4 +23,32 @@ def members_agree(case: Case) -> Iterator[Finding]:
                 f"The networks of the ensemble agree with a Dice of {dice:.2f} only at {phase} (at least "
                 f"{case.limits.agreement_frame:.2f} expected), a frame that numbers are read from.",
                 at(phase, frame),
+            )
+
+
+def lge_members_agree(case: Case) -> Iterator[Finding]:
+    """Mean Dice between ensemble members on LGE; where no scar is left, whether they agree on that."""
+    yield from _on_structures(case, WORDS, "agreement_lge_")
+    if case.mask(0, "scar", "no_reflow").any():
+        yield from _on_structures(case, {"scar": "scar"}, "agreement_lge_")
+    elif not case.segmentation.agreement.get("scar", 1.0) >= case.limits.agreement_lge_scar:
+        yield Finding(
+            "members_disagree_on_scar",
+            "review",
+            "The result holds no scar, but some networks of the ensemble saw some: faint or small scar may be missed.",
+        )
+
+
+def _on_structures(case: Case, words: Mapping[str, str], limit: str) -> Iterator[Finding]:
+    """One finding for every structure whose Dice lies below the field of the limits that begins with `limit`."""
+    for name, word in words.items():
+        dice = case.segmentation.agreement.get(name)
+        lowest = float(getattr(case.limits, limit + name))
+        # `not >=` so that NaN asks for a look too
+        if dice is not None and not dice >= lowest:
+            yield Finding(
+                "members_disagree",
+                "review",
+                f"The networks of the ensemble agree on the {word} with a Dice of {dice:.2f} only (at least "
+                f"{lowest:.2f} expected); the picture is hard or unlike the training data.",
             )

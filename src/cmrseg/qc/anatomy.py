@@ -193,7 +193,7 @@ def sizes_follow_each_other(case: Case) -> Iterator[Finding]:
 
 def rv_lies_on_its_side(case: Case) -> Iterator[Finding]:
     """Where directions are known, the RV lies to the right and to the front of the LV."""
-    frame, geometry = case.measurements.ed_frame, case.segmentation.geometry
+    frame, geometry = case.main_frame, case.segmentation.geometry
     if frame is None or not geometry.orientation_known:
         return
     left, right = (np.argwhere(case.mask(frame, name))[:, ::-1] for name in ("lv_cavity", "rv_cavity"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cmrseg.qc import shapes
 from cmrseg.qc.case import Case
 from cmrseg.qc.thresholds import Range
 from cmrseg.study import Finding
@@ -19,6 +20,18 @@ def numbers_are_possible(case: Case) -> Iterator[Finding]:
     yield from _bound(case, "lv_mass_g", "LV mass", "g", limits.lv_mass_possible_g, limits.lv_mass_usual_g)
     yield from _bound(case, "rv_ef_percent", "RVEF", "%", None, limits.rv_ef_usual)
     yield from _bound(case, "rv_edv_ml", "RV end-diastolic volume", "mL", None, limits.rv_edv_usual_ml)
+
+
+def lge_numbers_are_usual(case: Case) -> Iterator[Finding]:
+    """Masses of muscle and scar that hardly any patient has."""
+    limits = case.limits
+    possible, usual = limits.lv_mass_possible_g, limits.lv_mass_usual_g
+    if len(shapes.slices_with(case.mask(0, "lv_myocardium"))) < limits.fewest_slices:
+        # a stack of few slices weighs less than a heart
+        possible, usual = (0.0, possible[1]), (0.0, usual[1])
+    yield from _bound(case, "lge_lv_mass_g", "LV mass on LGE", "g", possible, usual)
+    yield from _bound(case, "scar_percent", "Scar", "% of LV mass", None, limits.scar_percent_usual)
+    yield from _bound(case, "no_reflow_percent_of_scar", "No-reflow", "% of scar", None, limits.no_reflow_percent_usual)
 
 
 def _bound(case: Case, key: str, word: str, unit: str, possible: Range | None, usual: Range) -> Iterator[Finding]:

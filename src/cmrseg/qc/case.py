@@ -30,18 +30,36 @@ class Case:
 
     @cached_property
     def phases(self) -> tuple[tuple[str, int], ...]:
-        """The frames that numbers are read from, by name: end-diastole and, if known, end-systole."""
+        """The frames that numbers are read from, by name: end-diastole and, if known, end-systole; LGE: nameless."""
+        if self.image.kind == "lge":
+            return (("", 0),)
         named = (("end-diastole", self.measurements.ed_frame), ("end-systole", self.measurements.es_frame))
         return tuple((name, frame) for name, frame in named if frame is not None)
 
+    @property
+    def main_frame(self) -> int | None:
+        """The frame that shapes are judged at: end-diastole, or LGE's only one; None when the LV is in no frame."""
+        return 0 if self.image.kind == "lge" else self.measurements.ed_frame
+
+    @property
+    def when(self) -> str:
+        """The same in words, for the middle of a sentence; empty for LGE."""
+        return "" if self.image.kind == "lge" else " at end-diastole"
+
     def mask(self, frame: int, *names: str) -> Mask:
-        """Boolean [Z, Y, X] of the named structures at a frame."""
-        return self.segmentation.scheme.mask(self.segmentation.labels[frame], *names)
+        """Boolean [Z, Y, X] of the named structures at a frame.
+
+        ``lv_myocardium`` stands for the whole muscle, scar included; a structure that the masks do not know is nowhere.
+        """
+        scheme, wanted = self.segmentation.scheme, set(names)
+        if "lv_myocardium" in wanted:
+            wanted |= set(scheme.whole_myocardium_names)
+        return scheme.mask(self.segmentation.labels[frame], *(wanted & set(scheme.numbers)))
 
     @cached_property
     def long_axis(self) -> LongAxis | None:
-        """Where base and apex are at end-diastole; None when the LV is in no frame."""
-        frame = self.measurements.ed_frame
+        """Where base and apex are; None when the LV is in no frame."""
+        frame = self.main_frame
         if frame is None:
             return None
         left = self.mask(frame, "lv_cavity", "lv_myocardium")
@@ -71,5 +89,6 @@ def worst_spot(code: str, spots: list[Spot], say: Callable[[Spot], str]) -> Iter
 
 
 def at(phase: str, frame: int, z: int | None = None) -> str:
-    """Where a finding is, for `Finding.where`; frames and slices counted from 0."""
-    return f"{phase}, frame {frame}" + ("" if z is None else f", slice {z}")
+    """Where a finding is, for `Finding.where`; frames and slices counted from 0. The frame of LGE is not named."""
+    places = [f"{phase}, frame {frame}"] if phase else []
+    return ", ".join(places if z is None else [*places, f"slice {z}"])

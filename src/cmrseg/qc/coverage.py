@@ -11,21 +11,21 @@ from cmrseg.study import Finding
 
 def enough_slices(case: Case) -> Iterator[Finding]:
     """A handful of slices does not make a ventricle."""
-    if case.measurements.ed_frame is None:
+    if case.main_frame is None:
         return
-    number = len(shapes.slices_with(case.mask(case.measurements.ed_frame, "lv_cavity")))
+    number = len(shapes.slices_with(case.mask(case.main_frame, "lv_cavity")))
     if 0 < number < case.limits.fewest_slices:
         yield Finding(
             "few_slices",
             "review",
-            f"Only {number} slices show the LV cavity at end-diastole (at least {case.limits.fewest_slices} expected); "
-            "volumes summed from them are uncertain.",
+            f"Only {number} slices show the LV cavity{case.when} (at least {case.limits.fewest_slices} expected); "
+            "volumes and masses summed from them are uncertain.",
         )
 
 
 def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
     """An LV that reaches the last slice of the stack may go on beyond it."""
-    frame, axis = case.measurements.ed_frame, case.long_axis
+    frame, axis = case.main_frame, case.long_axis
     if frame is None or axis is None or axis.base_first is None:
         return
     areas = case.mask(frame, "lv_cavity").sum(axis=(1, 2))
@@ -50,9 +50,8 @@ def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
         yield Finding(
             "apex_outside",
             "review",
-            f"The most apical slice of the stack still shows an LV of {fraction:.0%} of its largest area at "
-            "end-diastole: "
-            "the apex lies outside the stack, and volumes are too small.",
+            f"The most apical slice of the stack still shows an LV of {fraction:.0%} of its largest area{case.when}: "
+            "the apex lies outside the stack, and volumes and masses are too small.",
             f"slice {slice_of[apical]}",
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from cmrseg.errors import UsageError
-from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures
+from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures, scar
 from cmrseg.qc.case import Case
 from cmrseg.qc.thresholds import QcThresholds
 from cmrseg.study import Finding, Image, Kind, Measurements, Segmentation, Verdict
@@ -46,11 +47,32 @@ CINE_RULES: tuple[Rule, ...] = (
     agreement.members_agree,
 )
 
-#: Rules that look at the picture only; what is wrong with LGE masks is found where scar is measured.
+#: Scar along the rim, and scar without remote muscle, are found where scar is measured.
 LGE_RULES: tuple[Rule, ...] = (
     pictures.pixels_are_numbers,
     pictures.frames_hold_a_picture,
     pictures.slices_differ,
+    scar.muscle_is_nulled,
+    scar.cavity_is_there,
+    anatomy.labels_are_not_swapped,
+    anatomy.cavity_is_enclosed,
+    anatomy.ventricles_are_apart,
+    anatomy.each_structure_is_one_piece,
+    anatomy.no_holes,
+    anatomy.no_slice_is_left_out,
+    anatomy.slices_lie_in_line,
+    anatomy.sizes_follow_each_other,
+    anatomy.rv_lies_on_its_side,
+    coverage.enough_slices,
+    coverage.ends_lie_inside_the_stack,
+    scar.scar_was_found,
+    scar.scar_lies_in_the_wall,
+    scar.scar_is_not_scattered,
+    scar.scar_is_bright,
+    scar.scar_on_more_than_one_slice,
+    scar.scar_ends_inside_the_stack,
+    bounds.lge_numbers_are_usual,
+    agreement.lge_members_agree,
 )
 
 RULES: Mapping[Kind, tuple[Rule, ...]] = {"cine": CINE_RULES, "lge": LGE_RULES}
@@ -88,8 +110,16 @@ def check(
             "Give masks that lie on the image's own grid.",
         )
     case = Case(image, segmentation, measurements, thresholds)
-    found = [*segmentation.findings, *measurements.findings]
+    found = list(measurements.findings)
     for rule in RULES[measurements.kind]:
         found.extend(rule(case))
+    if image.kind == "lge":
+        found = [_on_lge(finding) for finding in found]
+    found = [*segmentation.findings, *found]
     gravity = {"reject": 0, "review": 1, "info": 2}
     return Verdict.of(tuple(sorted(found, key=lambda finding: gravity[finding.severity])))
+
+
+def _on_lge(finding: Finding) -> Finding:
+    """The finding with the stack in its place, so that it is not read as one of the cine beside it."""
+    return replace(finding, where=f"LGE, {finding.where}" if finding.where else "LGE")

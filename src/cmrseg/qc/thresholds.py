@@ -98,6 +98,35 @@ class QcThresholds:
     agreement_frame: float = 0.80
     """The same for the mean over structures of the frame at ED or ES."""
 
+    scar_percent_usual: Range = (0.0, 60.0)
+    """Scar in percent of LV mass above which a person should look: the largest of 30 patients of MyoPS has 46."""
+    no_reflow_percent_usual: Range = (0.0, 60.0)
+    """No-reflow in percent of the scar above which a person should look: a core larger than its own infarct."""
+    scar_outside_fraction: float = 0.05
+    """Part of the scar that may lie off the wall."""
+    scar_beyond_wall_mm: float = 3.0
+    """How much farther from the cavity than the remote wall of its slice is thick scar may lie; it thins the wall."""
+    scar_pieces: int = 5
+    """Separate pieces of scar; masks of experts (MyoPS) have 4 at most, thresholds on noise have more."""
+    scar_contrast: float = 1.0
+    """Difference of the medians of scar and remote muscle over the SD of the latter; 29 of 30 of MyoPS have more."""
+    blood_contrast: float = 0.5
+    """The same of blood and remote muscle, which is nulled; 0.9 or more in MyoPS."""
+
+    agreement_lge_lv_cavity: float = 0.85
+    """Mean Dice between the members of an LGE ensemble below which a person should look; blood borders on scar."""
+    agreement_lge_lv_myocardium: float = 0.70
+    """The same for muscle without scar, which the networks part from scar differently."""
+    agreement_lge_rv_cavity: float = 0.75
+    """The same for the RV, which is used to name the segments."""
+    agreement_lge_scar: float = 0.60
+    """The same for scar: about 0.7 between two readers is quoted for EMIDEC."""
+
+    lge_mass_difference_fraction: float = 0.30
+    """Difference of LV mass on LGE and cine over their mean: the same muscle, at another moment and resolution."""
+    lge_length_fraction: float = 0.75
+    """Length of the LV that LGE covers over that of the cine; below, scar beyond the LGE stack is not seen."""
+
     contrast: float = 1.0
     """Difference of blood and muscle over their pooled standard deviation at ED, at least."""
     saturated_fraction: float = 0.20
