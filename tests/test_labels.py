@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmrseg.errors import InputRefused
-from cmrseg.labels import CINE, LGE, MNMS, MYOPS, LabelScheme, convert
+from cmrseg.labels import CINE, LGE, MNMS, MYOPS, SCHEMES, LabelScheme, convert
 
 
 def test_mnms_is_acdc_the_other_way_round() -> None:
@@ -49,3 +49,9 @@ def test_whole_myocardium_is_the_union() -> None:
 def test_wrong_schemes_cannot_be_made(numbers: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"background|canonical|share"):
         LabelScheme("wrong", numbers)
+
+
+def test_scar_alone_has_no_wall_and_keeps_no_reflow_out_of_reach() -> None:
+    assert SCHEMES["scar"].foreground_names == ("scar",)
+    with pytest.raises(InputRefused, match="no_reflow"):
+        convert(np.array([LGE["no_reflow"]]), LGE, SCHEMES["scar"])

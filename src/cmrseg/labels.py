@@ -82,7 +82,12 @@ MYOPS = LabelScheme(
 #: ScarNet's HDF5 masks.
 SCARNET = LabelScheme("scarnet", {"background": 0, "lv_myocardium": 1, "lv_cavity": 2, "scar": 3})
 
-SCHEMES: Mapping[str, LabelScheme] = MappingProxyType({s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET)})
+#: Scar alone, no-reflow included: what a detector of scar outlines.
+SCAR = LabelScheme("scar", {"background": 0, "scar": 1})
+
+SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
+    {s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET, SCAR)}
+)
 
 
 def convert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cmrseg.geometry import Geometry
-from cmrseg.labels import CINE
+from cmrseg.labels import CINE, SCAR
 from cmrseg.segment.postprocess import keep_the_heart
 
 GRID = Geometry.from_spacing((1.0, 1.0, 10.0), (40, 40, 3))
@@ -66,4 +66,13 @@ def test_blank_stays_blank() -> None:
     blank = np.zeros((2, 3, 40, 40), np.uint8)
     result, findings = keep_the_heart(blank, CINE, GRID)
     assert not result.any()
+    assert findings == ()
+
+
+def test_scar_alone_is_no_heart_to_clean() -> None:
+    scattered = np.zeros((1, 3, 40, 40), np.uint8)
+    scattered[0, 0, 3:5, 3:5] = scattered[0, 2, 30:38, 30:38] = SCAR["scar"]
+    result, findings = keep_the_heart(scattered, SCAR, GRID)
+    assert np.array_equal(result, scattered)
+    assert result is not scattered
     assert findings == ()

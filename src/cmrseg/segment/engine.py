@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cmrseg.errors import InputRefused
+from cmrseg.geometry import Window
 from cmrseg.labels import LabelScheme
 from cmrseg.segment.postprocess import keep_the_heart
 from cmrseg.segment.preprocess import InputSpec, image_centre
@@ -163,13 +164,19 @@ def _frames(
     """Labels on the image grid [Z, Y, X] and agreement of the members, frame by frame, to keep memory small."""
     stage = pipeline.segmenter
     window = stage.spec.window(image.geometry, centre_xy)
-    numbers = np.array([pipeline.scheme[n] for n in ("background", *pipeline.scheme.foreground_names)], np.uint8)
     for data_ZYX in image.data:
         members = stage.probabilities(window.extract(data_ZYX))
-        native = window.restore(members.mean(axis=0)[:, 1:])
-        # Background takes what the other classes leave, so that everything outside the window is background.
-        native = np.concatenate([1 - native.sum(axis=1, keepdims=True), native], axis=1)
-        yield numbers[native.argmax(axis=1)], _agreement(members, pipeline.scheme)
+        yield labels_on_image(window, members.mean(axis=0), pipeline.scheme), _agreement(members, pipeline.scheme)
+
+
+def labels_on_image(window: Window, probabilities_ZKHW: NDArray[np.float32], scheme: LabelScheme) -> NDArray[np.uint8]:
+    """Class probabilities in a window as labels uint8[Z, Y, X] on the slices it looks at, in numbers of the scheme."""
+    numbers = np.array([scheme[n] for n in ("background", *scheme.foreground_names)], np.uint8)
+    native = window.restore(probabilities_ZKHW[:, 1:])
+    # Background takes what the other classes leave, so that everything outside the window is background.
+    native = np.concatenate([1 - native.sum(axis=1, keepdims=True), native], axis=1)
+    labels: NDArray[np.uint8] = numbers[native.argmax(axis=1)]
+    return labels
 
 
 def _agreement(members_MZKHW: NDArray[np.float32], scheme: LabelScheme) -> Mapping[str, float]:

@@ -20,6 +20,8 @@ def keep_the_heart(
 ) -> tuple[NDArray[np.uint8], tuple[Finding, ...]]:
     """Keep, in every frame, the largest connected left ventricle and the largest connected right ventricle.
 
+    Labels of a scheme without LV cavity, such as scar alone, are no heart and stay as they are.
+
     The left ventricle is cavity and muscle together, so that a cavity cut off from its muscle does not survive; voxels
     that touch by a corner are connected. Background enclosed by a ventricle within a slice becomes its cavity.
 
@@ -32,6 +34,8 @@ def keep_the_heart(
         cleaned labels (a new array), and a finding for each structure of which a notable part was removed.
     """
     cleaned = labels_TZYX.copy()
+    if "lv_cavity" not in scheme.numbers:
+        return cleaned, ()
     left_names = tuple(n for n in scheme.foreground_names if n != "rv_cavity")
     groups = {"left ventricle": left_names, "right ventricle": ("rv_cavity",)}
     findings = []
