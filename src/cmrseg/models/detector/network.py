@@ -31,10 +31,9 @@ class ConvUnit(nn.Sequential):
     """Convolution, batch normalisation, SiLU."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.SiLU()
-        )
-        nn.init.kaiming_normal_(self[0].weight, nonlinearity="relu")
+        convolution = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        super().__init__(convolution, nn.BatchNorm2d(c_out), nn.SiLU())
 
 
 class CrossStage(nn.Module):
