@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmrseg.report.figures import bulls_eye, curve_chart, nice_ticks, range_bar, segment_values
+from cmrseg.report.figures import bulls_eye, curve_chart, evenly, nice_ticks, range_bar, segment_values
 from cmrseg.study import Measurements, ReferenceRange
 
 REFERENCE = ReferenceRange(100.0, 10.0, "healthy people", "Somebody 2017")
@@ -86,7 +86,7 @@ def test_there_is_no_range_bar_without_value_or_range() -> None:
 def test_bulls_eye_has_anterior_on_top_septum_on_the_left_and_base_outside() -> None:
     values = np.arange(1.0, 17.0)
     values[4] = np.nan
-    sectors = {s.number: s for s in bulls_eye(values, 4.0, 16.0)}
+    sectors = {s.number: s for s in bulls_eye(values, evenly(4.0, 16.0))}
     assert sorted(sectors) == list(range(1, 17))
     for top, bottom in ((1, 4), (7, 10), (13, 15)):
         assert sectors[top].y < 0 < sectors[bottom].y

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cmrseg.qc.rules import CINE_RULES, Rule
-from cmrseg.quantify.long_axis import LongAxis, find_long_axis
+from cmrseg.qc.rules import CINE_RULES
+from cmrseg.quantify.long_axis import LongAxis
 from cmrseg.report import cine, pictures
 from cmrseg.report.display import View, grey_levels, upright
-from cmrseg.report.figures import CurveChart, Sector, bulls_eye, curve_chart, segment_values
+from cmrseg.report.figures import CurveChart, Sector, bulls_eye, curve_chart, evenly, segment_values
+from cmrseg.report.stack import (
+    Line,
+    base_to_apex,
+    grid_lines,
+    long_axis_of,
+    pictures_text,
+    rules_by_group,
+    segmentation_text,
+    source_lines,
+)
 from cmrseg.report.values import Numbers, numbers_of
 from cmrseg.study import Measurements, Part
 
@@ -46,9 +56,9 @@ class CinePage:
     player: Mapping[str, Any] | None
     eye: tuple[Sector, ...] | None
     eye_missing: str
-    rules: Mapping[str, tuple[tuple[str, str], ...]]
+    rules: Mapping[str, tuple[Line, ...]]
     empty: bool
-    method: tuple[tuple[str, str], ...]
+    method: tuple[Line, ...]
 
     template = "cine_page.html.j2"
     title = "Short-axis cine"
@@ -57,13 +67,13 @@ class CinePage:
 
 def cine_page(part: Part) -> CinePage:
     """Work out the page of a cine part."""
-    axis = _long_axis(part)
+    axis = long_axis_of(part)
     shown = upright(part, mirror=axis.mirrored)
     image, segmentation, measurements = shown.image, shown.segmentation, shown.measurements
     view = View.around(segmentation.labels.max(axis=(0, 1)) > 0, image.geometry)
     grey = grey_levels(image, segmentation.labels, view)
     paths = pictures.contour_paths(segmentation, view)
-    order = range(image.n_slices) if axis.base_first is not False else range(image.n_slices)[::-1]
+    order = base_to_apex(part, axis)
     walls = segment_values(measurements.segment_tables, "wall_thickness_ed_mm")
     return CinePage(
         numbers=numbers_of(measurements),
@@ -74,7 +84,7 @@ def cine_page(part: Part) -> CinePage:
         outlines=pictures.CINE_OUTLINES,
         montage=pictures.montage(grey, paths, view, _montage_frames(part), order),
         player=cine.payload(image, grey, paths, view, order) if image.n_frames > 1 else None,
-        eye=bulls_eye(walls, *WALL_RANGE_MM) if walls is not None else None,
+        eye=bulls_eye(walls, evenly(*WALL_RANGE_MM)) if walls is not None else None,
         eye_missing=_why_no_eye(measurements),
         rules=rules_by_group(CINE_RULES),
         empty=not segmentation.labels.any(),
@@ -82,28 +92,9 @@ def cine_page(part: Part) -> CinePage:
     )
 
 
-def _long_axis(part: Part) -> LongAxis:
-    """Base, apex and side of view as measuring sees them, at end-diastole."""
-    labels, scheme = part.segmentation.labels[part.measurements.ed_frame or 0], part.segmentation.scheme
-    muscle = scheme.whole_myocardium(labels)
-    lv = muscle | scheme.mask(labels, "lv_cavity")
-    return find_long_axis(lv, scheme.mask(labels, "rv_cavity"), part.image.geometry)
-
-
 def _montage_frames(part: Part) -> dict[str, int]:
     named = {"ED": part.measurements.ed_frame, "ES": part.measurements.es_frame}
     return {name: frame for name, frame in named.items() if frame is not None} or {"frame 0": 0}
-
-
-def rules_by_group(rules: Iterable[Rule]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Rules of quality control under the name of its group, told by its own name and docstring."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for rule in rules:
-        group = rule.__module__.rpartition(".")[2].capitalize()
-        name = rule.__name__.replace("_", " ").replace("rv ", "RV ")
-        sentence = " ".join((rule.__doc__ or "").partition("\n\n")[0].split())
-        groups.setdefault(group, []).append((name[0].upper() + name[1:], sentence))
-    return {group: tuple(told) for group, told in groups.items()}
 
 
 def _why_no_chart(part: Part) -> str:
@@ -120,58 +111,16 @@ def _why_no_eye(measurements: Measurements) -> str:
     return next(notes, "Wall thickness by segment was not measured.")
 
 
-def _method(part: Part, axis: LongAxis) -> tuple[tuple[str, str], ...]:
-    image, measurements, geometry = part.image, part.measurements, part.image.geometry
-    x_mm, y_mm, z_mm = geometry.spacing_xyz_mm
-    frames = f"{image.n_frames} phases" if image.n_frames > 1 else "one phase"
-    lines = [
-        ("Image", f"{image.n_slices} slices × {frames}, {geometry.shape_xyz[0]} × {geometry.shape_xyz[1]} pixels"),
-        (
-            "Voxel size",
-            f"{x_mm:.3g} × {y_mm:.3g} mm in plane; slices {z_mm:.3g} mm apart, measured between slice positions, so "
-            "that gaps count. Volumes are computed on this grid, whatever grid the network saw.",
-        ),
-        ("Segmentation", _segmentation_text(part)),
+def _method(part: Part, axis: LongAxis) -> tuple[Line, ...]:
+    measurements, n_frames = part.measurements, part.image.n_frames
+    return (
+        *grid_lines(part, f" × {n_frames} phases" if n_frames > 1 else " × one phase"),
+        ("Segmentation", segmentation_text(part)),
         ("End-diastole, end-systole", _frames_text(measurements.ed_frame, measurements.es_frame)),
         ("Papillary muscles", "Papillary muscles and trabeculae belong to the cavity, not to the muscle."),
-        ("Pictures", _pictures_text(part, axis)),
-    ]
-    lines += [(f"Source: {key.replace('_', ' ')}", flat_text(value)) for key, value in image.source.items()]
-    return tuple(lines)
-
-
-def _segmentation_text(part: Part) -> str:
-    """Who drew the masks, and how far the networks of an ensemble agreed."""
-    text = part.segmentation.method or "not stated"
-    if not part.segmentation.agreement:
-        return text
-    agreement = ", ".join(f"{name.replace('_', ' ')} {dice:.2f}" for name, dice in part.segmentation.agreement.items())
-    return f"{text}. Agreement between the networks of the ensemble (mean Dice): {agreement}."
-
-
-def _pictures_text(part: Part, axis: LongAxis) -> str:
-    """How the pictures relate to the files."""
-    turns = part.image.geometry.quarter_turns
-    degrees = 90 * min(turns, 4 - turns)
-    changes = [text for text, made in (("mirrored", axis.mirrored), (f"turned by {degrees} degrees", degrees)) if made]
-    if not part.image.geometry.orientation_known:
-        seen = "The file does not say which way the patient lies; slices are shown as stored."
-    elif changes:
-        seen = f"Slices were {' and '.join(changes)} into the usual view, from the apex with the head side up."
-    else:
-        seen = "Slices are shown as stored, in the usual view from the apex with the head side up."
-    order = "" if axis.base_first is not None else " Base and apex could not be told apart: slices come as stored."
-    lines = "Contours are the borders of the masks with their pixel steps rounded off; no number comes from them."
-    return f"{seen}{order} {lines}"
-
-
-def flat_text(value: object) -> str:
-    """A value of run.json or of an image's source as one line of text."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {flat_text(inner)}" for key, inner in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(flat_text(inner) for inner in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        ("Pictures", pictures_text(part, axis)),
+        *source_lines(part),
+    )
 
 
 def _frames_text(ed_frame: int | None, es_frame: int | None) -> str:

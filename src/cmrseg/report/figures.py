@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,31 +173,42 @@ def range_bar(value: float | None, reference: ReferenceRange | None) -> RangeBar
 
 _WALLS = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")
 _APICAL_WALLS = ("anterior", "septal", "inferior", "lateral")
-#: Rings of the 16-segment model: level, first segment, its walls, inner and outer radius in a drawing of radius 100.
-_RINGS = (("basal", 1, _WALLS, 68.0, 100.0), ("mid", 7, _WALLS, 36.0, 68.0), ("apical", 13, _APICAL_WALLS, 0.0, 36.0))
+#: Levels of the ventricle, base first, with their walls.
+_LEVELS = (("basal", _WALLS), ("mid", _WALLS), ("apical", _APICAL_WALLS))
+#: Names of the 17 segments, in their order.
+SEGMENT_NAMES = (*(f"{level} {wall}" for level, walls in _LEVELS for wall in walls), "apical cap")
+#: Radii between the rings of a drawing of radius 100, base first: without and with the cap.
+_RADII = {16: (100.0, 68.0, 36.0, 0.0), 17: (100.0, 71.0, 44.0, 18.0)}
 
 
-def bulls_eye(values: NDArray[np.float64], low: float, high: float) -> tuple[Sector, ...]:
-    """The sixteen segments of the American Heart Association: base outside, anterior wall on top, septum on the left.
+def evenly(low: float, high: float) -> Callable[[float], float]:
+    """Colour level of a value: 0 up to `low`, 1 from `high` on, and even steps between."""
+    return lambda value: min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def bulls_eye(values: NDArray[np.float64], level_of: Callable[[float], float]) -> tuple[Sector, ...]:
+    """The segments of the American Heart Association: base outside, anterior wall on top, septum on the left.
 
     Args:
-        values: float64[16] in the order of the segments; NaN where not visible.
-        low, high: values of the lightest and the darkest colour.
+        values: float64[16], or float64[17] with the apical cap, in the order of the segments; NaN where not visible.
+        level_of: colour level of a value, 0 for the lightest to 1 for the darkest.
 
     Source: Cerqueira et al., Circulation 2002;105:539-542.
     """
-    sectors = []
-    for level, first, walls, inner, outer in _RINGS:
+    radii, places = _RADII[len(values)], []
+    for (_, walls), outer, inner in zip(_LEVELS, radii, radii[1:], strict=False):
         width = 360.0 / len(walls)
-        for k, wall in enumerate(walls):
+        for k in range(len(walls)):
             middle = 90.0 + k * width
-            value = float(values[first - 1 + k])
-            known = math.isfinite(value)
-            radius = (inner + outer) / 2 + (4.0 if inner == 0 else 0.0)
-            x, y = _on_circle(radius, middle)
-            share = min(1.0, max(0.0, (value - low) / (high - low))) if known else 0.0
-            path = _sector_path(inner, outer, middle - width / 2, middle + width / 2)
-            sectors.append(Sector(first + k, f"{level} {wall}", path, x, y, value if known else None, share))
+            # pieces of pie are wider outside
+            place = _on_circle((inner + outer) / 2 + (4.0 if inner == 0 else 0.0), middle)
+            places.append((_sector_path(inner, outer, middle - width / 2, middle + width / 2), place))
+    places.append((_disc_path(radii[-1]), (0.0, 0.0)))
+    sectors = []
+    for number, (value, (path, (x, y))) in enumerate(zip(values.tolist(), places, strict=False), start=1):
+        known = math.isfinite(value)
+        level = level_of(value) if known else 0.0
+        sectors.append(Sector(number, SEGMENT_NAMES[number - 1], path, x, y, value if known else None, level))
     return tuple(sectors)
 
 
@@ -213,7 +224,11 @@ def _sector_path(inner: float, outer: float, start: float, end: float) -> str:
     return f"{arcs}A{inner} {inner} 0 0 1 {x3:.2f} {y3:.2f}Z" if inner else f"{arcs}Z"
 
 
-def segment_values(tables: Mapping[str, NDArray[np.float64]], key: str) -> NDArray[np.float64] | None:
-    """A table of sixteen segments, or None when it is missing or holds nothing visible."""
+def _disc_path(radius: float) -> str:
+    return f"M{radius} 0A{radius} {radius} 0 1 0 {-radius} 0A{radius} {radius} 0 1 0 {radius} 0Z"
+
+
+def segment_values(tables: Mapping[str, NDArray[np.float64]], key: str, number: int = 16) -> NDArray[np.float64] | None:
+    """A table of so many segments, or None when it is missing or holds nothing visible."""
     values = tables.get(key)
-    return values if values is not None and len(values) == 16 and np.isfinite(values).any() else None
+    return values if values is not None and len(values) == number and np.isfinite(values).any() else None

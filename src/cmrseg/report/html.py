@@ -12,9 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import cmrseg
-from cmrseg.report.cine_page import CinePage, cine_page, flat_text
+from cmrseg.qc.together import PAIR_RULES
+from cmrseg.report.cine_page import CinePage, cine_page
 from cmrseg.report.lge_page import LgePage, lge_page
+from cmrseg.report.stack import flat_text, rules_by_group
 from cmrseg.report.tables import all_findings, write_text
+from cmrseg.report.together import side_by_side
 from cmrseg.report.values import number
 from cmrseg.study import Analysis, Kind, Part, Patient
 
@@ -66,6 +69,11 @@ def render(analysis: Analysis) -> str:
     verdict = analysis.verdict.status
     badge, advice = VERDICTS[verdict]
     findings = all_findings(analysis)
+    pages = [PAGES[part.image.kind](part) for part in analysis.parts]
+    pairs = side_by_side(analysis)
+    checked = [(page.title, page.rules) for page in pages]
+    if pairs:
+        checked.append(("both stacks", rules_by_group(PAIR_RULES)))
     return environment.get_template("report.html.j2").render(
         name=analysis.study.name,
         version=cmrseg.__version__,
@@ -75,7 +83,9 @@ def render(analysis: Analysis) -> str:
         findings=findings,
         reasons=[f for f in findings if f.severity != "info"],
         facts=_facts(analysis.study.patient),
-        pages=[PAGES[part.image.kind](part) for part in analysis.parts],
+        pages=pages,
+        pairs=pairs,
+        checked=checked,
         run_lines=_run_lines(analysis),
         timings=_timings(analysis),
         script=Markup(script),

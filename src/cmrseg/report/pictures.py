@@ -26,7 +26,7 @@ class Outline:
     """A contour that pictures show.
 
     Args:
-        key: names its colour in the style sheet: ``endo``, ``epi``, ``rv``.
+        key: names its colour in the style sheet: ``endo``, ``epi``, ``rv``, ``scar``, ``no-reflow``.
         title: as the legend says it.
         structures: label names whose union it goes round.
     """
@@ -39,6 +39,14 @@ class Outline:
 CINE_OUTLINES = (
     Outline("endo", "LV endocardium", ("lv_cavity",)),
     Outline("epi", "LV epicardium", ("lv_cavity", "lv_myocardium")),
+    Outline("rv", "RV endocardium", ("rv_cavity",)),
+)
+#: Scar lies under the lines; it is drawn filled.
+LGE_OUTLINES = (
+    Outline("scar", "Scar", ("scar",)),
+    Outline("no-reflow", "No-reflow", ("no_reflow",)),
+    Outline("endo", "LV endocardium", ("lv_cavity",)),
+    Outline("epi", "LV epicardium", ("lv_cavity", "lv_myocardium", "scar", "no_reflow")),
     Outline("rv", "RV endocardium", ("rv_cavity",)),
 )
 
@@ -82,6 +90,11 @@ def contour_paths(
 def _display_units(polygon: NDArray[np.float64], view: View) -> NDArray[np.float64]:
     corner = np.array([view.left, view.top])
     return view.to_mm(smooth(polygon) + corner) * UNITS_PER_MM
+
+
+def outlines_of(segmentation: Segmentation, outlines: Sequence[Outline]) -> tuple[Outline, ...]:
+    """Those whose structures the masks can hold; masks that a person drew on LGE often know no right ventricle."""
+    return tuple(o for o in outlines if set(o.structures) <= set(segmentation.scheme.numbers))
 
 
 def montage(

@@ -14,7 +14,9 @@ UNKNOWN = "—"
 #: A reason that so many values lack is told once and not at each of them.
 COMMON_FROM = 4
 #: Decimals in the table by unit; one where a unit is not named. Cards round to whole numbers where this says one.
-TABLE_DECIMALS = {"m2": 2, "bpm": 0, "/min": 0, "1/min": 0}
+TABLE_DECIMALS = {"m2": 2, "bpm": 0, "/min": 0, "1/min": 0, "": 2}
+#: What is counted has no unit and no decimals; other numbers without a unit are shapes between 0 and 1.
+COUNTS = ("lge_slices", "scar_segments", "scar_segments_over_50_percent", "scar_components")
 #: Units whose first decimal a reader needs even at a glance.
 _FINE_UNITS = ("L/min", "L/min/m2", "mm", "m2")
 _PRINTED_UNITS = {"1/min": "bpm", "/min": "bpm"}
@@ -53,12 +55,24 @@ class Shown:
 
 @dataclass(frozen=True)
 class Card:
-    """A key number, its indexed companion, and the one of the two that is drawn against a healthy interval."""
+    """A key number, its companion (indexed, or another measure of the same), and the one of the two that has a range.
+
+    Args:
+        title: above the number.
+        main: the key number.
+        indexed: its companion, or None.
+        ranged: which of them is drawn against a healthy interval, or None.
+    """
 
     title: str
     main: Shown
     indexed: Shown | None
     ranged: Shown | None
+
+    @property
+    def companion_words(self) -> str:
+        """What stands after the companion's unit; empty where the unit says all."""
+        return COMPANION_WORDS.get(self.indexed.measurement.key, "") if self.indexed else ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ class Numbers:
     """All measurements of a stack, arranged for printing.
 
     Args:
-        cards: key numbers by ventricle.
+        cards: key numbers by group, as a cine's by ventricle.
         rows: table of both ventricles.
         others: measurements of neither; wall segments are left to the bull's-eye.
         references: groups and sources of the healthy intervals.
@@ -99,8 +113,9 @@ class Numbers:
     definitions: Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
-#: Title, key, and key of the indexed value of every card, by ventricle.
-CINE_CARDS: Mapping[str, Sequence[tuple[str, str, str]]] = {
+#: Title, key, and key of the companion of every card, by group.
+CardSpecs = Mapping[str, Sequence[tuple[str, str, str]]]
+CINE_CARDS: CardSpecs = {
     "Left ventricle": (
         ("Ejection fraction", "lv_ef_percent", ""),
         ("End-diastolic volume", "lv_edv_ml", "lv_edvi_ml_m2"),
@@ -115,14 +130,29 @@ CINE_CARDS: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("Stroke volume", "rv_sv_ml", "rv_svi_ml_m2"),
     ),
 }
+LGE_CARDS: CardSpecs = {
+    "Scar, no-reflow included": (
+        ("Scar mass", "scar_mass_g", "scar_volume_ml"),
+        ("Scar, of LV mass", "scar_percent", "lge_lv_mass_g"),
+        ("Of which no-reflow", "no_reflow_mass_g", "no_reflow_percent_of_scar"),
+        ("Scar core", "scar_core_mass_g", ""),
+        ("Grey zone", "scar_grey_zone_mass_g", ""),
+    ),
+}
+#: What a companion on a card is, where its unit does not say.
+COMPANION_WORDS = {
+    "scar_volume_ml": "scar volume",
+    "lge_lv_mass_g": "LV mass on LGE",
+    "no_reflow_percent_of_scar": "of the scar",
+}
 
 
-def numbers_of(measurements: Measurements) -> Numbers:
+def numbers_of(measurements: Measurements, card_specs: CardSpecs = CINE_CARDS) -> Numbers:
     """Arrange the measurements of a stack."""
     shown = {m.key: show(m) for m in measurements.values if "_aha" not in m.key}
     tabled = tuple(shown.values())
     return Numbers(
-        cards=cards(shown),
+        cards=cards(shown, card_specs),
         rows=ventricle_rows(tabled),
         others=tuple(s for key, s in shown.items() if not key.startswith(("lv_", "rv_"))),
         references=reference_notes(tabled),
@@ -136,7 +166,7 @@ def show(measurement: Measurement) -> Shown:
     """A measurement with its printed texts; a value that is None or not finite prints as a dash."""
     value = measurement.value
     known = value if value is not None and math.isfinite(value) else None
-    decimals = TABLE_DECIMALS.get(measurement.unit, 1)
+    decimals = 0 if measurement.key in COUNTS else TABLE_DECIMALS.get(measurement.unit, 1)
     short_decimals = decimals if measurement.unit in _FINE_UNITS else 0
     reference = measurement.reference
     interval = f"{_limit(reference.low)}–{_limit(reference.high)}" if reference else ""
@@ -170,17 +200,17 @@ def printed_unit(unit: str) -> str:
     return _PRINTED_UNITS.get(unit, unit.replace("m2", "m²"))
 
 
-def cards(shown: Mapping[str, Shown]) -> dict[str, tuple[Card, ...]]:
-    """The key numbers by ventricle; what was not measured has no card."""
+def cards(shown: Mapping[str, Shown], card_specs: CardSpecs) -> dict[str, tuple[Card, ...]]:
+    """The key numbers by group; what was not measured has no card."""
     result = {}
-    for ventricle, entries in CINE_CARDS.items():
+    for group, entries in card_specs.items():
         found = tuple(
             Card(title, shown[key], shown.get(indexed), _ranged(shown[key], shown.get(indexed)))
             for title, key, indexed in entries
             if key in shown
         )
         if found:
-            result[ventricle] = found
+            result[group] = found
     return result
 
 

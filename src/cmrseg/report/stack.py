@@ -1,0 +1,89 @@
+"""What the pages of every stack share: how it lies, what was checked, and lines under "How it was computed"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from cmrseg.quantify.long_axis import LongAxis, find_long_axis
+from cmrseg.study import Part
+
+#: Heading and text of one line under "How it was computed".
+Line = tuple[str, str]
+
+
+def long_axis_of(part: Part) -> LongAxis:
+    """Base, apex and side of view as measuring sees them, at end-diastole of a cine."""
+    labels, scheme = part.segmentation.labels[part.measurements.ed_frame or 0], part.segmentation.scheme
+    lv = scheme.whole_myocardium(labels) | scheme.mask(labels, "lv_cavity")
+    rv = scheme.mask(labels, "rv_cavity") if "rv_cavity" in scheme.numbers else None
+    return find_long_axis(lv, rv, part.image.geometry)
+
+
+def base_to_apex(part: Part, axis: LongAxis) -> range:
+    """Slice numbers with the base first; as stored where base and apex could not be told apart."""
+    order = range(part.image.n_slices)
+    return order[::-1] if axis.base_first is False else order
+
+
+def rules_by_group(rules: Iterable[Callable[..., object]]) -> dict[str, tuple[Line, ...]]:
+    """Rules of quality control under the name of its group, told by its own name and docstring."""
+    groups: dict[str, list[Line]] = {}
+    for rule in rules:
+        group = rule.__module__.rpartition(".")[2].capitalize()
+        name = rule.__name__.replace("_", " ").replace("rv ", "RV ")
+        sentence = " ".join((rule.__doc__ or "").partition("\n\n")[0].split())
+        groups.setdefault(group, []).append((name[0].upper() + name[1:], sentence))
+    return {group: tuple(told) for group, told in groups.items()}
+
+
+def grid_lines(part: Part, phases: str = "") -> list[Line]:
+    """Size and voxels of the stack; `phases` is told after the number of slices."""
+    geometry = part.image.geometry
+    x_mm, y_mm, z_mm = geometry.spacing_xyz_mm
+    return [
+        ("Image", f"{part.image.n_slices} slices{phases}, {geometry.shape_xyz[0]} × {geometry.shape_xyz[1]} pixels"),
+        (
+            "Voxel size",
+            f"{x_mm:.3g} × {y_mm:.3g} mm in plane; slices {z_mm:.3g} mm apart, measured between slice positions, so "
+            "that gaps count. Volumes are computed on this grid, whatever grid the network saw.",
+        ),
+    ]
+
+
+def segmentation_text(part: Part) -> str:
+    """Who drew the masks, and how far the networks of an ensemble agreed."""
+    text = part.segmentation.method or "not stated"
+    if not part.segmentation.agreement:
+        return text
+    agreement = ", ".join(f"{name.replace('_', ' ')} {dice:.2f}" for name, dice in part.segmentation.agreement.items())
+    return f"{text}. Agreement between the networks of the ensemble (mean Dice): {agreement}."
+
+
+def pictures_text(part: Part, axis: LongAxis) -> str:
+    """How the pictures relate to the files."""
+    turns = part.image.geometry.quarter_turns
+    degrees = 90 * min(turns, 4 - turns)
+    changes = [text for text, made in (("mirrored", axis.mirrored), (f"turned by {degrees} degrees", degrees)) if made]
+    if not part.image.geometry.orientation_known:
+        seen = "The file does not say which way the patient lies; slices are shown as stored."
+    elif changes:
+        seen = f"Slices were {' and '.join(changes)} into the usual view, from the apex with the head side up."
+    else:
+        seen = "Slices are shown as stored, in the usual view from the apex with the head side up."
+    order = "" if axis.base_first is not None else " Base and apex could not be told apart: slices come as stored."
+    lines = "Contours are the borders of the masks with their pixel steps rounded off; no number comes from them."
+    return f"{seen}{order} {lines}"
+
+
+def source_lines(part: Part) -> list[Line]:
+    """What the stack was made of."""
+    return [(f"Source: {key.replace('_', ' ')}", flat_text(value)) for key, value in part.image.source.items()]
+
+
+def flat_text(value: object) -> str:
+    """A value of run.json or of an image's source as one line of text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {flat_text(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(flat_text(inner) for inner in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
