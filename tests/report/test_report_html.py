@@ -7,12 +7,12 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from report_cases import RUN, VALUES, analysis_of, disc_analysis, number, stored_otherwise
+from report_page import EVIL, Page
 
 from cmrseg.errors import OutputError
 from cmrseg.geometry import Geometry
@@ -24,51 +24,7 @@ from cmrseg.report.display import MARGIN_MM
 from cmrseg.report.html import render, write_report
 from cmrseg.study import Analysis, Finding, Image, Part, Patient, Segmentation, Verdict
 
-VOID = {"meta", "img", "input", "br", "hr", "link"}
 NOTICE = "Research use only; not a medical device."
-
-
-class Page(HTMLParser):
-    """Elements, texts and attributes of a page; refuses elements that are closed wrongly or not at all."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.by_key: dict[str, list[str]] = {}
-        self.raw: dict[str, list[str]] = {"script": [], "style": []}
-        self.text = ""
-        self._keys: list[str | None] = []
-        self.feed(html)
-        self.close()
-        assert self.open == [], f"not closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        assert len(attributes) == len(attrs), f"an attribute of <{tag}> stands twice"
-        self.elements.append((tag, attributes))
-        if tag in self.raw:
-            self.raw[tag].append("")
-        if tag not in VOID:
-            self.open.append(tag)
-            self._keys.append(attributes.get("data-key"))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open
-        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
-        self.open.pop()
-        self._keys.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in self.raw:
-            self.raw[self.open[-1]][-1] += data
-            return
-        self.text += data
-        if self._keys and self._keys[-1]:
-            self.by_key.setdefault(self._keys[-1], []).append(data.strip())
 
 
 def with_part(analysis: Analysis, **changes: object) -> Analysis:
@@ -117,10 +73,6 @@ def test_policy_lets_only_the_own_script_and_style_run(beating: Analysis) -> Non
     json.loads(data)
     assert f"script-src {source(program)};" in policy
     assert f"style-src {source(page.raw['style'][0])};" in policy
-
-
-#: Ends a script, starts another, breaks out of attributes, and is an expression to a template engine.
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
 
 def test_whatever_the_study_says_is_text(written: Analysis) -> None:

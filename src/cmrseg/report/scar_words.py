@@ -29,11 +29,10 @@ VIABILITY_SOURCE = (
     "50 % in chronic infarction: Kim et al., N Engl J Med 2000;343:1445. 75 % in the first days: Bulluck et al., Sci "
     "Rep 2017;7:14676."
 )
-#: With a smaller part of the scar in the inner third, it is told as nearly spared; with a larger part than the other
-#: in a third, the scar lies mostly in it (scar through the whole wall has up to 40 % in the outer third, which is the
-#: largest). Limits of wording, not of diagnosis.
+#: The scar is told to spare the inner third with a smaller part in it, and to lie mostly there with a larger part than
+#: the other. Between the two no word is given: mid-wall and subepicardial scar is what spares the endocardium. Limits
+#: of wording, not of diagnosis.
 SPARED_PERCENT, MOSTLY_PERCENT = 10.0, 45.0
-_THIRDS = (("endocardial", "inner"), ("midwall", "middle"), ("epicardial", "outer"))
 
 
 @dataclass(frozen=True)
@@ -107,14 +106,14 @@ def segments_in_words(measurements: Measurements) -> str:
     scarred = [row for row in rows if row.scarred]
     if not scarred:
         return (
-            f"None of the {len(rows)} segments seen, of 17, has scar (mean transmurality of at least "
+            f"{len(rows)} of 17 segments are seen; none has scar (mean transmurality of at least "
             f"{SEGMENT_SCAR_PERCENT:.0f} %)."
         )
     names = ", ".join(f"{row.name} ({row.number})" for row in scarred)
     arteries = Counter(row.territory for row in scarred)
     usual = ", ".join(f"{artery} {arteries[artery]}" for artery in TERRITORIES if arteries[artery])
     return (
-        f"{len(scarred)} of {len(rows)} segments seen have scar (mean transmurality of at least "
+        f"{len(rows)} of 17 segments are seen; {len(scarred)} of them have scar (mean transmurality of at least "
         f"{SEGMENT_SCAR_PERCENT:.0f} %): {names}. By usual coronary territory: {usual}."
     )
 
@@ -135,19 +134,20 @@ def _runs(places: Iterable[int]) -> str:
 
 
 def _distribution_text(known: dict[str, float]) -> str:
-    shares = {word: known.get(f"scar_{name}_percent") for name, word in _THIRDS}
-    inner, middle, outer = shares.values()
+    inner, middle, outer = (known.get(f"scar_{third}_percent") for third in ("endocardial", "midwall", "epicardial"))
     if inner is None or middle is None or outer is None:
         return ""
     text = (
         f"Of the scar {_percent(inner)} % lies in the inner third of the wall, {_percent(middle)} % in the middle "
         f"third and {_percent(outer)} % in the outer third"
     )
-    mostly = {"inner": "subendocardial", "middle": "mid-wall", "outer": "subepicardial"}
-    words = [mostly[third] for third, share in shares.items() if share is not None and share > MOSTLY_PERCENT]
-    text += f": mostly {' and '.join(words)}." if words else "."
-    if inner < SPARED_PERCENT:
-        text += " The inner third is nearly spared; ischaemic scar begins there."
+    if inner > MOSTLY_PERCENT:
+        text += ": mostly subendocardial."
+    elif inner < SPARED_PERCENT:
+        word = "mid-wall" if middle >= outer else "subepicardial"
+        text += f": mostly {word}. The inner third is nearly spared; ischaemic scar begins there."
+    else:
+        text += "."
     pieces = known.get("scar_components")
     if pieces is not None:
         text += f" It is {'one connected region' if pieces == 1 else f'{pieces:.0f} separate regions'}."

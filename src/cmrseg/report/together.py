@@ -50,7 +50,8 @@ def side_by_side(analysis: Analysis) -> tuple[Pair, ...]:
 def _mass(cine: Part, lge: Part) -> Pair:
     """LV mass on both, with the limit of `qc.together.weighs_the_same`."""
     on_cine, on_lge = _value(cine, "lv_mass_g"), _value(lge, "lge_lv_mass_g")
-    compared = ""
+    rejected = any(part.verdict.status == "reject" for part in (cine, lge))
+    compared = "not compared: the numbers of a rejected stack are withheld" if rejected else ""
     if on_cine and on_lge:
         part = abs(on_lge - on_cine) / ((on_lge + on_cine) / 2)
         compared = (
