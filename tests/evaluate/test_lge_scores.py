@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cmrseg.evaluate.lge import LgeScore, compare, summarise, write_scores
 from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth
-from cmrseg.labels import LGE, LGE_RV
+from cmrseg.labels import LGE, LGE_RV, SCHEMES
 
 #: 1 mm x 1 mm x 10 mm: a hundred voxels are a millilitre.
 GRID = Geometry.from_spacing((1.0, 1.0, 10.0), (20, 20, 2))
@@ -88,3 +88,18 @@ def test_median_of_the_myocardium_by_hand() -> None:
     scores = [scored(masks(20), masks(20)), scored(np.zeros_like(masks(0)), masks(20)), scored(masks(9), masks(20))]
     assert summarise(scores)["dice_myocardium_median"] == 1.0
     assert summarise(scores)["dice_myocardium"] == pytest.approx(2 / 3)
+
+
+def test_what_draws_scar_alone_is_judged_by_scar_alone() -> None:
+    labels = np.zeros((2, 20, 20), np.uint8)
+    labels[:, 5:15, 5:15] = LGE_RV["lv_myocardium"]
+    labels[:, 5:9, 5:9] = LGE_RV["scar"]
+    truth = Truth(labels[None], (0,), GRID, LGE_RV)
+    found = (labels == LGE_RV["scar"]).astype(np.uint8)
+    score = compare(Case("a", Path()), found, SCHEMES["scar"], truth)
+    assert set(score.structures) == {"scar"}
+    assert score.dice("scar") == 1
+    assert np.isnan(score.scar_percent)
+    summary = summarise([score])
+    assert summary["dice_mean"] == 1
+    assert "dice_myocardium" not in summary

@@ -40,7 +40,7 @@ class LgeScore:
     Args:
         case_id: the patient.
         group: of the data set.
-        structures: every metric per structure of `STRUCTURES`; without those that the truth's scheme does not draw.
+        structures: every metric per structure of `STRUCTURES`; without those that either scheme does not draw.
         scar_mass_g: no-reflow included.
         scar_mass_truth_g: of the truth.
         refused: the reason, when no heart was found; it is scored as masks that are empty.
@@ -57,13 +57,17 @@ class LgeScore:
 
     @property
     def scar_percent(self) -> float:
-        """Scar in percent of the LV muscle that was found; 0 where none was."""
+        """Scar in percent of the LV muscle that was found; 0 where none was, NaN where scar alone is drawn."""
+        if "myocardium" not in self.structures:
+            return float("nan")
         muscle, scar = self.structures["myocardium"], self.structures["scar"]
         return 100 * scar.volume_ml / muscle.volume_ml if muscle.volume_ml > 0 else 0.0
 
     @property
     def scar_percent_truth(self) -> float:
         """The same of the truth."""
+        if "myocardium" not in self.structures:
+            return float("nan")
         muscle, scar = self.structures["myocardium"], self.structures["scar"]
         return 100 * scar.truth_volume_ml / muscle.truth_volume_ml if muscle.truth_volume_ml > 0 else 0.0
 
@@ -100,7 +104,7 @@ def compare(case: Case, found_ZYX: NDArray[np.uint8], scheme: LabelScheme, truth
     masks = {
         name: (_mask(scheme, found_ZYX, parts), _mask(truth.scheme, truth.labels[0], parts))
         for name, parts in STRUCTURES.items()
-        if parts[0] in truth.scheme.numbers
+        if parts[0] in truth.scheme.numbers and parts[0] in scheme.numbers
     }
     structures = {name: score_mask(*pair, spacing_zyx_mm, POLICY) for name, pair in masks.items()}
     scar = structures["scar"]
