@@ -56,8 +56,12 @@ def test_one_draw_applied_twice_is_the_same() -> None:
 def test_seeds_decide_the_draw() -> None:
     a, b, c = (draw(AugmentConfig(), 8, 3, 0.6, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert all(
-        torch.equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a) if f.name != "noise_seed"
+        torch.equal(getattr(one, f.name), getattr(other, f.name))
+        for one, other in ((a, b), (a.contrast, b.contrast))
+        for f in dataclasses.fields(one)
+        if isinstance(getattr(one, f.name), torch.Tensor)
     )
+    assert (a.noise_seed, a.contrast.seed) == (b.noise_seed, b.contrast.seed)
     assert not torch.equal(a.matrix_B23, c.matrix_B23)
 
 

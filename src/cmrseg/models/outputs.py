@@ -65,8 +65,8 @@ class EncoderDecoder(StartsFromWeights, Protocol):
         """Features [B, D, h, w] of normalised slices."""
         ...
 
-    def decode(self, features_BDhw: Tensor, size_hw: tuple[int, int]) -> Tensor | Outputs:
-        """Logits [B, K, H, W], or Outputs in training mode, from features."""
+    def decode(self, features_BDhw: Tensor, size_hw: tuple[int, int], /, *boxes: Boxes) -> Tensor | Outputs:
+        """Logits [B, K, H, W], or Outputs in training mode, from features; boxes for a network that takes them."""
         ...
 
 
@@ -92,6 +92,10 @@ class TakesBoxes(Detects, Protocol):
     ``forward(x)`` uses its own; ``forward(x, boxes)``, and ``decode(features, size, boxes)`` of an EncoderDecoder, the
     given ones. It trains with boxes of the masks, which training moves about (`cmrseg.train.augment.move_boxes`).
     """
+
+    def __call__(self, x_BSHW: Tensor, /, *boxes: Boxes) -> Tensor | Outputs:
+        """Logits of slices, from the boxes that it finds or is given."""
+        ...
 
     def true_boxes(self, target_BHW: Tensor) -> Boxes:
         """Boxes of masks, as many as it can be prompted with."""

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
+from cmrseg.models.detector.boxes import Boxes
 from cmrseg.train.config import AugmentConfig
+from cmrseg.train.contrast import ContrastDraw, add_rician, change_contrast, draw_contrast
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class Draw:
     """Loss of resolution, 1 for none."""
     noise_seed: int
     """Seed of the noise itself."""
+    contrast: ContrastDraw
+    """Contrast and noise of magnitude images."""
+
+
+@dataclass(frozen=True)
+class BoxDraw:
+    """Random numbers for the boxes that a network is prompted with, as `Boxes` are laid out."""
+
+    shift_BKM2: Tensor
+    """Shift in mm along x and y."""
+    growth_BKM2: Tensor
+    """Factor on columns and rows, 1 or more."""
 
 
 def draw(config: AugmentConfig, batch: int, slices: int, ratio: float, generator: torch.Generator) -> Draw:
@@ -88,8 +102,35 @@ def draw(config: AugmentConfig, batch: int, slices: int, ratio: float, generator
         noise_sd_B=torch.rand(batch, generator=generator) * config.noise * happens(config.noise_probability, batch),
         blur_B=1
         + torch.rand(batch, generator=generator) * (config.blur_factor - 1) * happens(config.blur_probability, batch),
-        noise_seed=int(torch.randint(2**31, (1,), generator=generator)),
+        noise_seed=(noise_seed := int(torch.randint(2**31, (1,), generator=generator))),
+        contrast=draw_contrast(config, batch, noise_seed + 1),
     )
+
+
+def draw_moves(config: AugmentConfig, boxes: Boxes, generator: torch.Generator) -> BoxDraw:
+    """Draw the numbers that move the boxes of one batch; the generator is the only source of randomness."""
+    shape = (*boxes.confidence_BKM.shape, 2)
+    return BoxDraw(
+        shift_BKM2=(torch.rand(shape, generator=generator) * 2 - 1) * config.box_shift_mm,
+        growth_BKM2=1 + torch.rand(shape, generator=generator) * config.box_growth,
+    )
+
+
+def move_boxes(numbers: BoxDraw, boxes: Boxes, spacing_mm: float, size: int) -> Boxes:
+    """Shift and enlarge boxes about their centres; they stay within the image and keep half a pixel at least.
+
+    Args:
+        numbers: from `draw_moves`.
+        boxes: of images [size, size]; where there is no box, there is none afterwards.
+        spacing_mm: side of a pixel.
+        size: side of the image in pixels.
+    """
+    low, high = boxes.edges_BKM4[..., :2], boxes.edges_BKM4[..., 2:]
+    centre = (low + high) / 2 + numbers.shift_BKM2.to(low) / spacing_mm
+    half = (high - low) / 2 * numbers.growth_BKM2.to(low)
+    low = (centre - half).clamp(0, size - 0.5)
+    moved = torch.cat([low, torch.maximum((centre + half).clamp(0, size), low + 0.5)], dim=-1)
+    return boxes._replace(edges_BKM4=torch.where(boxes.present[..., None], moved, boxes.edges_BKM4))
 
 
 def apply(
@@ -135,7 +176,7 @@ def _scaled(images_BSHW: Tensor) -> Tensor:
 
 def _recolour(numbers: Draw, images_BSHW: Tensor) -> Tensor:
     size = images_BSHW.shape[-1]
-    images = images_BSHW ** numbers.gamma_B[:, None, None, None]
+    images = change_contrast(numbers.contrast, images_BSHW) ** numbers.gamma_B[:, None, None, None]
     field = interpolate(numbers.bias_B1NN, size=(size, size), mode="bicubic", align_corners=True)
     images = images * torch.exp(field)
     for k in torch.nonzero(numbers.blur_B > 1.05).flatten().tolist():
@@ -144,4 +185,4 @@ def _recolour(numbers: Draw, images_BSHW: Tensor) -> Tensor:
         images[k : k + 1] = interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
     generator = torch.Generator().manual_seed(numbers.noise_seed)
     noise = torch.randn(images.shape, generator=generator)
-    return images + noise * numbers.noise_sd_B[:, None, None, None]
+    return add_rician(numbers.contrast, images + noise * numbers.noise_sd_B[:, None, None, None])

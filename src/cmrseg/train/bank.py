@@ -12,11 +12,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.labels import SCHEMES
 from cmrseg.segment.preprocess import image_centre
 from cmrseg.study import Study
 from cmrseg.train.config import DataConfig, TrainConfig
-from cmrseg.train.data import load_case
+from cmrseg.train.data import class_numbers, load_case
 from cmrseg.train.generated import generated_studies
+from cmrseg.train.label_noise import noisy_truth
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def build_bank(cases: Iterable[Case], config: TrainConfig) -> SliceBank:
 def _studies(cases: Iterable[Case], config: DataConfig) -> Iterator[tuple[Study, Truth, int]]:
     """Everything to train on, with how often an epoch shows it."""
     for case in cases:
-        yield *load_case(case, config), config.repeats
+        study, truth = load_case(case, config)
+        yield study, noisy_truth(study.images[0], truth, config.label_noise, case.case_id), config.repeats
     for study, truth in generated_studies(config.generated):
         yield study, truth, 1
 
@@ -83,10 +86,11 @@ def _windows(
 ) -> Iterator[tuple[NDArray[np.float16], NDArray[np.uint8]]]:
     image = study.images[0]
     cached = replace(config.input, size=config.data.cache_size)
-    for labels_ZYX, frame in zip(truth.labels, truth.frames, strict=True):
+    trained = class_numbers(truth, SCHEMES[config.scheme])
+    for heart_ZYX, labels_ZYX, frame in zip(truth.labels, trained, truth.frames, strict=True):
         centre = image_centre(image.geometry)
         if config.data.centre == "heart":
-            _, row, column = ndimage.center_of_mass(labels_ZYX > 0)
+            _, row, column = ndimage.center_of_mass(heart_ZYX > 0)
             centre = (column, row)
         window = cached.window(image.geometry, centre)
         pixels = window.extract(image.data[frame])

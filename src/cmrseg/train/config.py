@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from cmrseg.errors import UsageError
+from cmrseg.losses import noisy_labels
 from cmrseg.losses.composite import LossConfig
 from cmrseg.models import registry
+from cmrseg.models.cascade.config import PRESETS as CASCADES
 from cmrseg.models.unet import UNetConfig
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train.space import Logarithmic, tunable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="DataclassInstance")
 PRECISIONS = ("fp32", "bf16")
+LABEL_NOISES = ("dilated", "eroded", "shifted", "fwhm")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,23 @@ class AugmentConfig:
     """How often neighbouring slices are shifted."""
     drop_neighbour_probability: float = 0.1
     """How often a neighbouring slice is replaced by the middle one, as at the ends of a stack."""
+    clahe_probability: float = 0.0
+    """How often contrast is equalised tile by tile (CLAHE; Zuiderveld, Graphics Gems IV, 1994)."""
+    clahe_clip: float = 3.0
+    """Strongest equalisation: how far above its mean a tile's histogram may rise; drawn from 1, which does nothing."""
+    clahe_tiles: int = 8
+    """Tiles along each side of the window."""
+    brightness: float = 0.0
+    """Added brightness, relative to the intensity range; what leaves the range is cut off, or else normalisation would
+    take it back."""
+    rician_probability: float = 0.0
+    """How often Rician noise is added, that of magnitude images."""
+    rician: float = 0.05
+    """Largest SD of its two Gaussian parts, relative to the intensity range; drawn from 0.01."""
+    box_shift_mm: float = 3.5
+    """Shift of the boxes that a network is prompted with in training, in mm (10 of 1024 px in Moafi et al.)."""
+    box_growth: float = 0.3
+    """By how much rows and columns of such a box grow at most, as a fraction."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +88,35 @@ class GeneratedConfig:
     """LGE stacks made from labelled cine."""
 
     cine: str = ""
-    """Folder of labelled cine patients; empty to generate nothing. All of them train."""
+    """Folder of labelled cine patients; empty to generate nothing. All of them train but `leave_out`."""
     layout: str = "acdc"
     """Its layout."""
     per_frame: int = 2
     """Stacks made of every labelled frame."""
     seed: int = 0
     """Seed of scars, contrast and scanner."""
+    leave_out: tuple[str, ...] = ()
+    """Patients of that folder that nothing is made from, by id: those who measure what is trained."""
+
+
+@dataclass(frozen=True)
+class LabelNoiseConfig:
+    """Errors put into the scar of the patients who train, never into those who are measured."""
+
+    kind: str = ""
+    """``dilated``, ``eroded``, ``shifted``, ``fwhm`` (drawn anew by that threshold), or empty for none."""
+    amount_mm: float = 2.0
+    """How far borders, or the whole scar, move in the plane of the slices."""
+    share: float = 1.0
+    """Share of the patients whose scar is changed."""
+    seed: int = 0
+    """Seed of who they are and where scars are shifted to."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("", *LABEL_NOISES):
+            raise UsageError(f"There is no label noise {self.kind!r}.", f"One of {', '.join(LABEL_NOISES)}.")
+        if self.amount_mm < 0 or not 0 <= self.share <= 1:
+            raise UsageError("Label noise has an amount of at least 0, in a share of 0 to 1.", "Set amount_mm to 2.")
 
 
 @dataclass(frozen=True)
@@ -93,6 +135,16 @@ class DataConfig:
     """Which of the parts validates, counted from 0; the others train."""
     train_share: float = 1.0
     """Share of those others that train, drawn from each group; a smaller share is part of a larger one."""
+    scar_quantiles: int = 0
+    """Bands of scar volume that the patients of a group are divided into before they are split, so that every part
+    has small and large scars; 0 or 1 for none."""
+    shares: tuple[float, ...] = ()
+    """Shares of all patients that train, validate and are kept for the end, such as 0.7, 0.15 and 0.15, in place of
+    `validation_per_group` and `folds`; empty for those."""
+    train_groups: tuple[str, ...] = ()
+    """Groups (cohorts) that train and validate; all others are kept for the end. Empty for all groups."""
+    label_noise: LabelNoiseConfig = field(default_factory=LabelNoiseConfig)
+    """Errors put into the labels of the patients who train."""
     repeats: int = 1
     """Times that an epoch shows each slice of the patients, beside once what is generated."""
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
@@ -275,4 +327,29 @@ LGE = TrainConfig(
     loss=LossConfig(class_weights=(1.0, 1.0, 1.0, 2.0, 1.0, 1.0)),
     optim=OptimConfig(epochs=30, learning_rate=1e-3, precision="bf16"),
 )
-PRESETS = {"cine": CINE, "cine-locator": LOCATOR, "lge": LGE}
+#: Finds scar and outlines it: the detector's boxes prompt SAM, whose encoder is the one that ships (C1 to C7 of the
+#: paper in docs/explanation/detector-sam.md).
+SCAR = TrainConfig(
+    name="scar-detector-sam",
+    input=InputSpec(spacing_mm=1.0, size=160, context_slices=1, low_percentile=0.1, high_percentile=99.9),
+    network="detector_sam",
+    model=CASCADES["cpu"],
+    encoder_weights="sam-cmr-small",
+    scheme="scar",
+    data=DataConfig(layout="myops", folds=5, repeats=8, cache_size=224),
+    augment=AugmentConfig(
+        rotation_degrees=15.0,
+        mirror_probability=0.5,
+        scale=0.1,
+        shift=0.05,
+        gamma=0.2,
+        bias=0.2,
+        noise_probability=0.0,
+        clahe_probability=0.3,
+        brightness=0.2,
+        rician_probability=0.5,
+    ),
+    loss=noisy_labels.preset("corrected"),
+    optim=OptimConfig(epochs=40, learning_rate=1e-3, precision="bf16"),
+)
+PRESETS = {"cine": CINE, "cine-locator": LOCATOR, "lge": LGE, "scar": SCAR}

@@ -93,8 +93,8 @@ def export_bundle(
     splits = [Split.load(run / "split.json") for run in segmenters]
     if len({(c.input, c.network) for c, _ in members}) != 1:
         raise BundleError("The runs differ in what they see.", "Train them with one configuration.")
-    models = {f"segmenter.{k}": _half(model) for k, (_, model) in enumerate(members)}
-    models["locator"] = _half(locator_model)
+    models = {f"segmenter.{k}": half_precision(model) for k, (_, model) in enumerate(members)}
+    models["locator"] = half_precision(locator_model)
     with output_folder(target) as folder:
         tensors = {f"{m}.{k}": v.half() for m, model in models.items() for k, v in model.state_dict().items()}
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / WEIGHTS)
@@ -126,15 +126,15 @@ def export_bundle(
                 },
             },
             "prompts": [],
-            "split": asdict(_everyone(splits)),
-            "member_splits": [asdict(split) for split in splits],
+            "split": _everyone(splits).parts(),
+            "member_splits": [split.parts() for split in splits],
             "training": [config.to_dict() for config, _ in members],
             "measured": dict(measured),
         }
         (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
 
 
-def _half(model: nn.Module) -> nn.Module:
+def half_precision(model: nn.Module) -> nn.Module:
     """Round the weights to half precision and keep computing in single."""
     with torch.no_grad():
         for value in model.state_dict().values():
@@ -146,7 +146,7 @@ def _half(model: nn.Module) -> nn.Module:
 def _everyone(splits: Sequence[Split]) -> Split:
     """Patients that trained any member, and those that trained none."""
     trained = {i for split in splits for i in split.train}
-    known = trained | {i for split in splits for i in split.validation}
+    known = trained | {i for split in splits for i in (*split.validation, *split.test)}
     return Split(tuple(sorted(trained)), tuple(sorted(known - trained)))
 
 
@@ -162,28 +162,50 @@ def write_onnx(path: Path, members: Mapping[str, nn.Module], spec: InputSpec) ->
         BundleError: ONNX Runtime and torch disagree by more than `TOLERANCE`.
     """
     example = torch.randn(2, spec.context_slices, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    program = torch.onnx.export(
-        _foldable(_Ensemble([*members.values()])),
-        (example,),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["slices"],
-        output_names=["probabilities"],
-        dynamic_shapes=({0: batch},),
-        optimize=False,
-        verbose=False,
-    )
-    if program is None:
-        raise BundleError("torch returned no ONNX program.", "Check the versions of torch and onnxscript.")
     names = {f"members.{k}.": f"{name}." for k, name in enumerate(members)}
-    onnx.save(_without_traces(_with_shared_weights(program.model_proto, path.parent / WEIGHTS, names)), path)
+    write_graph(path, _foldable(_Ensemble([*members.values()])), {"slices": example}, ("probabilities",), names)
     expected = TorchPredictor([*members.values()])(example.numpy())
     difference = float(np.abs(OnnxPredictor(path)(example.numpy()) - expected).max())
     if not difference <= TOLERANCE:
         raise BundleError(
             f"ONNX Runtime and torch differ by {difference:.2g} in {path.name}.", "Check the export before shipping it."
         )
+
+
+def write_graph(
+    path: Path,
+    network: nn.Module,
+    examples: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    names: Mapping[str, str],
+) -> None:
+    """Write one graph, with its weights left in `WEIGHTS` beside it.
+
+    Args:
+        path: ONNX file to write.
+        network: in evaluation mode; takes the examples in their order. The first axis of each is the batch.
+        examples: inputs by their names in the graph, at least two of each.
+        outputs: names of the outputs.
+        names: prefixes of weights in the network, and in `WEIGHTS`.
+
+    Raises:
+        BundleError: torch exports nothing.
+    """
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    program = torch.onnx.export(
+        network,
+        tuple(examples.values()),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[*examples],
+        output_names=[*outputs],
+        dynamic_shapes=tuple({0: batch} for _ in examples),
+        optimize=False,
+        verbose=False,
+    )
+    if program is None:
+        raise BundleError("torch returned no ONNX program.", "Check the versions of torch and onnxscript.")
+    onnx.save(_without_traces(_with_shared_weights(program.model_proto, path.parent / WEIGHTS, names)), path)
 
 
 def _foldable(network: nn.Module) -> nn.Module:

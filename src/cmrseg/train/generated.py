@@ -28,6 +28,8 @@ def generated_studies(config: GeneratedConfig) -> Iterator[tuple[Study, Truth]]:
         return
     source = DataConfig(layout=config.layout)
     for number, case in enumerate(find_cases(Path(config.cine), source)):
+        if case.case_id in config.leave_out:
+            continue
         study, truth = load_case(case, source)
         image = study.images[0]
         for k, frame in enumerate(truth.frames):

@@ -24,8 +24,9 @@ from cmrseg.labels import SCHEMES
 from cmrseg.losses.composite import CompositeLoss
 from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
+from cmrseg.models.detector.boxes import Boxes
 from cmrseg.models.encoder_bundle import encoder_path
-from cmrseg.models.outputs import Outputs, StartsFromWeights, is_encoder_decoder, outputs_of
+from cmrseg.models.outputs import Outputs, StartsFromWeights, is_encoder_decoder, outputs_of, takes_boxes
 from cmrseg.train import augment, checkpoint
 from cmrseg.train.bank import SliceBank
 from cmrseg.train.config import TrainConfig
@@ -173,7 +174,8 @@ class _Loop:
     ) -> None:
         self.config, self.bank, self.model, self.average = config, bank, model, average
         self.optimiser, self.workers = optimiser, workers
-        self.criterion = CompositeLoss(config.loss, ("background", *SCHEMES[config.scheme].foreground_names))
+        names = ("background", *SCHEMES[config.scheme].foreground_names)
+        self.criterion = CompositeLoss(config.loss, names, config.input.spacing_mm)
         self.steps = len(bank) // (config.optim.batch_size * workers.count)
         self.cache: FeatureCache | None = None
         if config.data.augmented_variants and is_encoder_decoder(model) and model.encoder_frozen:
@@ -196,7 +198,7 @@ class _Loop:
             step = epoch * self.steps + k
             self._set_learning_rates(step)
             inputs, labels = self._batch(order[k * batch : (k + 1) * batch], epoch, generator)
-            terms = self.criterion(self._outputs(inputs), labels)
+            terms = self.criterion(self._outputs(inputs, self._prompts(labels, generator)), labels)
             self.optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(terms["total"])
             self.workers.average_gradients(self.model, wrapped=self.cache is None)
@@ -239,9 +241,18 @@ class _Loop:
         as_one = self.config.input.normalisation == "stack"
         return augment.apply(numbers, images_BSLL, labels_BLL, self.config.input.size, keep_levels=as_one)
 
-    def _outputs(self, inputs_BSHW: Tensor) -> Outputs:
+    def _prompts(self, labels_BHW: Tensor, generator: torch.Generator) -> tuple[Boxes, ...]:
+        """Boxes of the labels, moved about, for a network that takes boxes; else nothing."""
+        if not takes_boxes(self.model):
+            return ()
+        boxes, spec = self.model.true_boxes(labels_BHW), self.config.input
+        numbers = augment.draw_moves(self.config.augment, boxes, generator)
+        return (augment.move_boxes(numbers, boxes, spec.spacing_mm, spec.size),)
+
+    def _outputs(self, inputs_BSHW: Tensor, prompts: tuple[Boxes, ...]) -> Outputs:
         with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
             if self.cache is not None and is_encoder_decoder(self.model):
                 features = self.cache.features(inputs_BSHW, self.model.encode)
-                return outputs_of(self.model.decode(features, (inputs_BSHW.shape[-2], inputs_BSHW.shape[-1])))
-            return outputs_of(self.parallel(inputs_BSHW))
+                size_hw = (inputs_BSHW.shape[-2], inputs_BSHW.shape[-1])
+                return outputs_of(self.model.decode(features, size_hw, *prompts))
+            return outputs_of(self.parallel(inputs_BSHW, *prompts))

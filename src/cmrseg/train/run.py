@@ -122,8 +122,8 @@ def pipeline_of_run(run: Path, locator: Path | None = None) -> Pipeline:
 
 
 def held_out_cases(config: TrainConfig, data: Path, run: Path) -> list[Case]:
-    """The patients that a run kept for validation."""
-    held_out = set(Split.load(run / "split.json").validation)
+    """The patients that measure a run: those kept for the end, else those of validation."""
+    held_out = set(Split.load(run / "split.json").held_out)
     return [case for case in find_cases(data, config.data) if case.case_id in held_out]
 
 
