@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from cmrseg.quantify.scar import find_scar
 from cmrseg.report.html import render
 from cmrseg.report.lge_page import lge_page
 from cmrseg.report.scar_words import PRINTED_BINS, bin_level, scar_lines, segment_rows
-from cmrseg.report.tables import measurements_json
+from cmrseg.report.tables import measurements_json, write_csv
 from cmrseg.study import Analysis, Finding, Measurements, Segmentation, Verdict
 
 #: Names of segments as the report prints them.
@@ -87,6 +89,19 @@ def test_every_key_is_printed_with_its_unit_definition_and_source() -> None:
         for words in (measurement.label, measurement.unit, measurement.definition, measurement.source):
             assert words in page.text
     assert set(LGE) <= set(page.by_key)
+
+
+def test_files_for_machines_hold_every_number_of_lge(tmp_path: Path) -> None:
+    write_csv(infarct(), tmp_path / "measurements.csv")
+    with (tmp_path / "measurements.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["key"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(LGE)
+    assert all(row["label"] and row["definition"] and row["source"] for row in rows.values())
+    written = measurements_json(infarct())
+    assert [key for key in written if key in LGE] == list(LGE)
+    # 118 x 0.042 g
+    assert (float(rows["scar_mass_g"]["value"]), written["scar_mass_g"]) == (4.96, 4.96)
+    assert rows["scar_mass_g"]["unit"] == "g"
 
 
 def test_a_whole_wall_of_scar_on_top_is_the_anterior_segment() -> None:

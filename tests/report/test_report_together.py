@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -64,6 +65,17 @@ def test_a_single_stack_has_nothing_beside_it(written: Analysis) -> None:
     assert side_by_side(written) == ()
     assert side_by_side(analysed(ring_labels())) == ()
     assert "side by side" not in Page(render(written)).text
+
+
+def test_nothing_of_either_page_points_outside_the_file(both: Analysis) -> None:
+    html = render(both)
+    assert not re.search(r"https?:|url\(|@import", html)
+    for tag, attributes in Page(html).elements:
+        assert tag not in ("link", "iframe", "object", "base", "form")
+        assert "style" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+        assert attributes.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")  # type: ignore[union-attr]
+        assert not {"href", "xlink:href"} & set(attributes)
 
 
 def test_both_pages_share_a_report_without_sharing_names(both: Analysis) -> None:
