@@ -17,36 +17,47 @@ if TYPE_CHECKING:
     from cmrseg.analysis import AnalyseOptions, Analyser, analyse
     from cmrseg.drawn_masks import measure_masks
     from cmrseg.errors import CmrsegError, InputRefused
+    from cmrseg.interactive import prompt_session, segment_box
     from cmrseg.io import read
+    from cmrseg.segment.interactive import Click
+    from cmrseg.segment.prompts import SliceBox
     from cmrseg.study import Analysis, Image, Segmentation, Study
 
 _HOMES = {
     "AnalyseOptions": "cmrseg.analysis",
     "Analyser": "cmrseg.analysis",
     "Analysis": "cmrseg.study",
+    "Click": "cmrseg.segment.interactive",
     "CmrsegError": "cmrseg.errors",
     "Image": "cmrseg.study",
     "InputRefused": "cmrseg.errors",
     "Segmentation": "cmrseg.study",
+    "SliceBox": "cmrseg.segment.prompts",
     "Study": "cmrseg.study",
     "analyse": "cmrseg.analysis",
     "measure_masks": "cmrseg.drawn_masks",
+    "prompt_session": "cmrseg.interactive",
     "read": "cmrseg.io",
+    "segment_box": "cmrseg.interactive",
 }
 
 __all__ = [
     "AnalyseOptions",
     "Analyser",
     "Analysis",
+    "Click",
     "CmrsegError",
     "Image",
     "InputRefused",
     "Segmentation",
+    "SliceBox",
     "Study",
     "__version__",
     "analyse",
     "measure_masks",
+    "prompt_session",
     "read",
+    "segment_box",
 ]
 
 

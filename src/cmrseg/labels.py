@@ -19,6 +19,7 @@ CANONICAL_NAMES = (
     "scar",
     "no_reflow",
     "oedema",
+    "structure",
 )
 
 
@@ -84,9 +85,11 @@ SCARNET = LabelScheme("scarnet", {"background": 0, "lv_myocardium": 1, "lv_cavit
 
 #: Scar alone, no-reflow included: what a detector of scar outlines.
 SCAR = LabelScheme("scar", {"background": 0, "scar": 1})
+#: What a person pointed at, whatever that is.
+PROMPTED = LabelScheme("prompted", {"background": 0, "structure": 1})
 
 SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
-    {s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET, SCAR)}
+    {s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET, SCAR, PROMPTED)}
 )
 
 

@@ -20,6 +20,7 @@ from cmrseg.errors import BundleError
 if TYPE_CHECKING:
     from cmrseg.models.encoder_bundle import EncoderBundle
     from cmrseg.segment.bundle import Bundle
+    from cmrseg.segment.prompt_bundle import PromptBundle
 
 Status = Literal["ok", "optional", "missing", "damaged"]
 
@@ -113,14 +114,16 @@ def bundles() -> list[Check]:
     """Every bundle that ships, its files compared with the hashes it carries."""
     from cmrseg.models.encoder_bundle import read_encoder_bundle, shipped_encoders
     from cmrseg.segment import bundle
+    from cmrseg.segment.prompt_bundle import load_prompt_bundle, shipped_prompt_bundles
 
     segmenters = [_bundle(name, partial(bundle.load, name)) for name in bundle.shipped_bundles()]
     encoders = [_bundle(name, partial(read_encoder_bundle, path)) for name, path in shipped_encoders().items()]
+    prompted = [_bundle(name, partial(load_prompt_bundle, name)) for name in shipped_prompt_bundles()]
     none = Check("bundles", "none", "missing", "No bundle is installed. Install cmrseg again.")
-    return (segmenters or [none]) + encoders
+    return (segmenters or [none]) + prompted + encoders
 
 
-def _bundle(name: str, load: Callable[[], Bundle | EncoderBundle]) -> Check:
+def _bundle(name: str, load: Callable[[], Bundle | EncoderBundle | PromptBundle]) -> Check:
     try:
         loaded = load()
     except BundleError as error:

@@ -17,6 +17,7 @@ from cmrseg.cli.measure import measure_command
 from cmrseg.cli.models import models_app
 from cmrseg.cli.phantom import phantom_command
 from cmrseg.cli.pretrain import pretrain_command
+from cmrseg.cli.segment_box import segment_box_command
 from cmrseg.cli.train import train_command
 from cmrseg.cli.tune import tune_command
 
@@ -48,6 +49,7 @@ app.command("demo")(demo_command)
 app.command("analyse")(analyse_command)
 app.command("inspect")(inspect_command)
 app.command("measure")(measure_command)
+app.command("segment-box")(segment_box_command)
 app.command("train")(train_command)
 app.command("pretrain")(pretrain_command)
 app.command("tune")(tune_command)

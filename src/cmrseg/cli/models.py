@@ -12,6 +12,7 @@ from cmrseg.cli.common import errors_become_exit_codes, print_json
 if TYPE_CHECKING:
     from cmrseg.models.encoder_bundle import EncoderBundle
     from cmrseg.segment.bundle import Bundle
+    from cmrseg.segment.prompt_bundle import PromptBundle
 
 models_app = typer.Typer(help="List, show, verify and export bundles.", no_args_is_help=True)
 NameOrPath = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle that ships, or its folder.")]
@@ -22,11 +23,15 @@ def list_command() -> None:
     """Name, kind, version and licence of every bundle that ships."""
     from cmrseg.models.encoder_bundle import read_encoder_bundle, shipped_encoders
     from cmrseg.segment.bundle import load, shipped_bundles
+    from cmrseg.segment.prompt_bundle import load_prompt_bundle, shipped_prompt_bundles
 
     with errors_become_exit_codes():
         for name in shipped_bundles():
             bundle = load(name)
             typer.echo(f"{name}\t{bundle.kind}\t{bundle.version}\t{bundle.manifest['licence_id']}")
+        for name in shipped_prompt_bundles():
+            prompted = load_prompt_bundle(name)
+            typer.echo(f"{name}\tprompts\t{prompted.version}\t{prompted.manifest['licence_id']}")
         for name, path in shipped_encoders().items():
             encoder = read_encoder_bundle(path)
             typer.echo(f"{name}\tencoder\t{encoder.version}\t{encoder.manifest['licence_id']}")
@@ -49,19 +54,25 @@ def show_command(
 def verify_command(bundle: NameOrPath) -> None:
     """Check every byte of a bundle against its hashes and load its networks."""
     from cmrseg.segment.bundle import Bundle
+    from cmrseg.segment.prompt_bundle import PromptBundle
 
     with errors_become_exit_codes():
         found = _load(bundle)
         if isinstance(found, Bundle):
             found.pipeline()
+        elif isinstance(found, PromptBundle):
+            found.network()
         typer.echo(f"{found.name} {found.version} is whole: {found.sha256}")
 
 
-def _load(name_or_path: str) -> Bundle | EncoderBundle:
-    """A bundle of either sort, verified."""
+def _load(name_or_path: str) -> Bundle | EncoderBundle | PromptBundle:
+    """A bundle of any sort, verified."""
     from cmrseg.models.encoder_bundle import encoder_path, is_encoder_bundle, read_encoder_bundle
     from cmrseg.segment.bundle import load
+    from cmrseg.segment.prompt_bundle import is_prompt_bundle, load_prompt_bundle, prompt_bundle_path
 
+    if is_prompt_bundle(prompt_bundle_path(name_or_path)):
+        return load_prompt_bundle(name_or_path)
     encoder = encoder_path(name_or_path)
     return read_encoder_bundle(encoder) if is_encoder_bundle(encoder) else load(name_or_path)
 
@@ -81,3 +92,17 @@ def export_command(
 
     with errors_become_exit_codes():
         release(output, segmenter, locator, data, version, typer.echo)
+
+
+@models_app.command("export-prompt")
+def export_prompt_command(
+    output: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
+    run: Annotated[Path, typer.Option(help="Run folder of `cmrseg train prompt`.")],
+    data: Annotated[Path, typer.Option(help="Folder of the labelled cines that it was trained on.")],
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1.0.0",
+) -> None:
+    """Make a bundle that takes prompts from a training run, and measure it on the patients that run held out."""
+    from cmrseg.train.prompt_release import release_prompt
+
+    with errors_become_exit_codes():
+        release_prompt(output, run, data, version, typer.echo)

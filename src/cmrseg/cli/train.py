@@ -9,9 +9,12 @@ import typer
 
 from cmrseg.cli.common import errors_become_exit_codes
 
+#: The preset of networks that take prompts, which have settings of their own.
+PROMPT = "prompt"
+
 
 def train_command(
-    preset: Annotated[str, typer.Argument(help="What to train: cine-locator, cine or lge.")],
+    preset: Annotated[str, typer.Argument(help="What to train: cine-locator, cine, lge, scar or prompt.")],
     data: Annotated[Path, typer.Argument(help="Folder of the labelled patients.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; resumed if it exists.")],
     locator: Annotated[
@@ -40,8 +43,16 @@ def train_command(
     from cmrseg.train.run import run_training
 
     with errors_become_exit_codes():
+        if preset == PROMPT:
+            if locator is not None or network is not None or deterministic:
+                raise UsageError(
+                    "A network that takes prompts is trained without --locator, --network and --deterministic.",
+                    "Leave them out.",
+                )
+            _train_prompted(data, output, epochs, seed, threads, settings or [])
+            return
         if preset not in PRESETS:
-            raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join(PRESETS)}.")
+            raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join((*PRESETS, PROMPT))}.")
         config = replace(PRESETS[preset], seed=seed, threads=threads, deterministic=deterministic)
         if epochs is not None:
             config = replace(config, optim=replace(config.optim, epochs=epochs))
@@ -52,3 +63,15 @@ def train_command(
             config = config.with_network(name, size or "full")
         config = config.changed(of_network)
         run_training(config, data, output, locator, lambda line: typer.echo(line))
+
+
+def _train_prompted(data: Path, output: Path, epochs: int | None, seed: int, threads: int, settings: list[str]) -> None:
+    from dataclasses import replace
+
+    from cmrseg.train.prompt_config import PromptTrainConfig
+    from cmrseg.train.prompt_training import run_prompt_training
+
+    config = replace(PromptTrainConfig(), seed=seed, threads=threads)
+    if epochs is not None:
+        config = replace(config, optim=replace(config.optim, epochs=epochs))
+    run_prompt_training(config.changed(settings), data, output, lambda line: typer.echo(line))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -117,13 +117,18 @@ def load(name_or_path: str | Path) -> Bundle:
             f"There is no bundle {str(name_or_path)!r}.",
             f"Bundles that ship: {', '.join(shipped) or 'none'}; or give the folder of one.",
         )
-    manifest = _read_manifest(path / MANIFEST)
-    _verify_files(path, manifest)
+    manifest = read_manifest(path / MANIFEST, FORMAT_VERSION)
+    verify_files(path, manifest, MANIFEST, REQUIRED_FILES)
     return Bundle(path, manifest)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    damaged = BundleError("bundle.json is damaged or was changed by hand.", "Install the bundle again.")
+def read_manifest(path: Path, format_version: int) -> dict[str, Any]:
+    """Content of a manifest, whose own hash is right.
+
+    Raises:
+        BundleError: it is damaged, or of another format than this code reads.
+    """
+    damaged = BundleError(f"{path.name} is damaged or was changed by hand.", "Install the bundle again.")
     try:
         raw = path.read_bytes()
         manifest = json.loads(raw)
@@ -131,9 +136,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise damaged from error
     if not isinstance(manifest, dict) or raw != manifest_bytes(manifest):
         raise damaged
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if manifest.get("format_version") != format_version:
         raise BundleError(
-            f"The bundle has format {manifest.get('format_version')}, this version of cmrseg reads {FORMAT_VERSION}.",
+            f"The bundle has format {manifest.get('format_version')}, this version of cmrseg reads {format_version}.",
             "Upgrade cmrseg, or export the bundle again.",
         )
     return manifest
@@ -146,10 +151,15 @@ def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     return (json.dumps(content | {"manifest_sha256": digest}, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
+def verify_files(path: Path, manifest: Mapping[str, Any], manifest_name: str, required: Sequence[str]) -> None:
+    """Compare every file of a bundle's folder with its hash in the manifest.
+
+    Raises:
+        BundleError: a file is missing, changed or superfluous.
+    """
     expected: Mapping[str, str] = manifest["files"]
-    present = {p.name for p in path.iterdir()} - {MANIFEST}
-    wrong = [name for name in REQUIRED_FILES if name not in expected]
+    present = {p.name for p in path.iterdir()} - {manifest_name}
+    wrong = [name for name in required if name not in expected]
     wrong += sorted(present ^ set(expected))
     wrong += [n for n in sorted(present & set(expected)) if sha256_of(path / n) != expected[n]]
     if wrong:

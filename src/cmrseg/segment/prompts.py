@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cmrseg.errors import UsageError
@@ -90,15 +90,19 @@ def to_window(window: Window, boxes: Iterable[SliceBox]) -> NDArray[np.float32]:
 
     What lies outside the window is cut off; of a box that lies outside altogether no pixel is left.
     """
-    origin, matrix = _affine(window)
-    inverse = np.linalg.inv(matrix)
     result = np.zeros((0, 4), np.float32)
     for box in boxes:
-        corners = np.array([(box.x0, box.y0), (box.x1, box.y1)])
-        places = (corners - origin) @ inverse.T + 0.5
+        places = places_in_window(window, [(box.x0, box.y0), (box.x1, box.y1)])
         edges = np.concatenate([places.min(axis=0), places.max(axis=0)]).clip(0, window.size)
         result = np.concatenate([result, edges[None].astype(np.float32)])
     return result
+
+
+def places_in_window(window: Window, places_xy: ArrayLike) -> NDArray[np.float64]:
+    """Index positions (column, row) [N, 2] in pixels of a window, where pixel 0 reaches from 0 to 1, or outside it."""
+    origin, matrix = _affine(window)
+    places: NDArray[np.float64] = (np.asarray(places_xy, np.float64) - origin) @ np.linalg.inv(matrix).T + 0.5
+    return places
 
 
 def from_window(window: Window, edges: Sequence[float], z: int, structure: str, confidence: float) -> SliceBox:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.errors import BundleError, UsageError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Runtime = Literal["onnx", "openvino"]
 
@@ -20,6 +23,32 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def onnx_session(model: Path, threads: int | None = None) -> InferenceSession:
+    """A graph loaded into ONNX Runtime, on the CPU.
+
+    Args:
+        model: path of the ONNX file.
+        threads: CPU threads; all usable cores when None.
+
+    Raises:
+        BundleError: the file is not a network that ONNX Runtime can run.
+    """
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
+        raise BundleError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot run {model.name} of the bundle.",
+            "Upgrade onnxruntime, or export the bundle again.",
+        ) from error
 
 
 class OnnxPredictor:
@@ -34,20 +63,7 @@ class OnnxPredictor:
     """
 
     def __init__(self, model: Path, threads: int | None = None) -> None:
-        import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except (Fail, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
-            raise BundleError(
-                f"ONNX Runtime {onnxruntime.__version__} cannot run {model.name} of the bundle.",
-                "Upgrade onnxruntime, or export the bundle again.",
-            ) from error
+        self._session = onnx_session(model, threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
