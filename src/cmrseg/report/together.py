@@ -39,11 +39,11 @@ def side_by_side(analysis: Analysis) -> tuple[Pair, ...]:
         Pair("LV ejection fraction", _text(cine, "lv_ef_percent"), UNKNOWN),
         Pair("LV end-diastolic volume", _text(cine, "lv_edv_ml"), UNKNOWN),
         Pair("LV end-systolic volume", _text(cine, "lv_esv_ml"), UNKNOWN),
-        _cavity(cine, lge),
-        _mass(cine, lge),
-        _length(cine, lge),
         Pair("Scar mass, no-reflow included", UNKNOWN, _text(lge, "scar_mass_g")),
         Pair("Scar, of LV mass", UNKNOWN, _text(lge, "scar_percent")),
+        _mass(cine, lge),
+        _length(cine, lge),
+        _cavity(cine, lge),
     )
 
 
