@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -33,6 +34,7 @@ from cmrseg.train.prompt_training import divided
 
 LICENCE_ID = "LicenseRef-research-only"
 COMMAND = "cmrseg models export-prompt"
+GRAPHS = ("encoder.onnx", "decoder.onnx")
 
 
 class _Encoder(nn.Module):
@@ -108,16 +110,20 @@ def release_prompt(target: Path, run: Path, data: Path, version: str, report: Ca
         BundleError: ONNX Runtime and torch disagree.
         OutputError: the target exists, or writing failed.
     """
+    licence = {"LICENSE": cards.MYOPS_LICENCE}
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / target.name
-        export_prompt_bundle(draft, run, version, {"CARD.md": "draft\n", "LICENSE": cards.MYOPS_LICENCE}, {})
+        export_prompt_bundle(draft, run, version, {**licence, "CARD.md": "draft\n"}, {})
         scores = held_out_scores(run, data, draft)
-    rows = summarise_prompts(scores)
-    for row in rows:
-        report(f"{row.kind} {row.structure} {row.way}: {row.dice_mean:.3f} SD {row.dice_sd:.3f}, n {row.patients}")
-    measured = {"held_out": [asdict(row) for row in rows], "command": COMMAND}
-    card = prompt_card.card(target.name, PromptTrainConfig.load(run / "config.json"), _split(run), rows)
-    export_prompt_bundle(target, run, version, {"CARD.md": card, "LICENSE": cards.MYOPS_LICENCE}, measured)
+        rows = summarise_prompts(scores)
+        for row in rows:
+            report(f"{row.kind} {row.structure} {row.way}: {row.dice_mean:.3f} SD {row.dice_sd:.3f}, n {row.patients}")
+        card = prompt_card.card(target.name, PromptTrainConfig.load(run / "config.json"), _split(run), rows)
+        with output_folder(target) as folder:
+            for name in (*GRAPHS, WEIGHTS):
+                shutil.copyfile(draft / name, folder / name)
+            measured = {"held_out": [asdict(row) for row in rows], "command": COMMAND}
+            _describe(folder, target.name, run, version, {**licence, "CARD.md": card}, measured)
     write_prompt_scores(scores, target.parent / f"{target.name}-held-out.csv")
 
 
@@ -169,25 +175,36 @@ def export_prompt_bundle(
             ("logits", "overlap"),
             names,
         )
-        for name, text in documents.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            "name": target.name,
-            "version": version,
-            "code_version": cmrseg.__version__,
-            "licence_id": LICENCE_ID,
-            "data": prompt_card.DATA,
-            "input": asdict(config.input),
-            "clicks": config.model.clicks,
-            "architecture": asdict(config.model),
-            "split": _split(run).parts(),
-            "training": config.to_dict(),
-            "measured": dict(measured),
-            "files": {p.name: sha256_of(p) for p in sorted(folder.iterdir())},
-        }
-        (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
+        _describe(folder, target.name, run, version, documents, measured)
         _check(folder, network, config, images, prompts)
+
+
+def _describe(
+    folder: Path, name: str, run: Path, version: str, documents: Mapping[str, str], measured: Mapping[str, Any]
+) -> None:
+    """Write what is not a network into a bundle's folder: documents, and the manifest last."""
+    config = PromptTrainConfig.load(run / "config.json")
+    for document, text in documents.items():
+        (folder / document).write_text(text, encoding="utf-8")
+    for file in folder.iterdir():
+        file.chmod(0o644)  # tensors are written for their owner alone
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "version": version,
+        "code_version": cmrseg.__version__,
+        "licence_id": LICENCE_ID,
+        "data": prompt_card.DATA,
+        "input": asdict(config.input),
+        "clicks": config.model.clicks,
+        "architecture": asdict(config.model),
+        "split": _split(run).parts(),
+        # whose disk it lay on is nobody's business
+        "training": {**config.to_dict(), "lge_root": Path(config.lge_root).name},
+        "measured": dict(measured),
+        "files": {p.name: sha256_of(p) for p in sorted(folder.iterdir())},
+    }
+    (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
 
 
 def _example(config: PromptTrainConfig) -> tuple[Tensor, PromptTensors]:
