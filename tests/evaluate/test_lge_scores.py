@@ -103,3 +103,22 @@ def test_what_draws_scar_alone_is_judged_by_scar_alone() -> None:
     summary = summarise([score])
     assert summary["dice_mean"] == 1
     assert "dice_myocardium" not in summary
+
+
+def test_outlines_and_pieces_of_both() -> None:
+    labels = np.zeros((2, 20, 20), np.uint8)
+    labels[:, 2:6, 2:6] = LGE["scar"]
+    truth = Truth(labels[None], (0,), GRID, LGE)
+    far = np.zeros_like(labels)
+    far[:, 12:16, 12:16] = LGE["scar"]
+    score = compare(Case("a", Path()), far, LGE, truth)
+    # no voxel in common, and the very same outline
+    assert score.dice("scar") == 0
+    assert score.perimeter_similarity == 1
+    both = np.maximum(labels, far)
+    twice = compare(Case("a", Path()), both, LGE, truth)
+    assert twice.perimeter_similarity == pytest.approx(0.5)
+    assert (twice.pieces, twice.pieces_truth) == (2, 1)
+    nothing = compare(Case("a", Path()), np.zeros_like(labels), LGE, Truth(0 * labels[None], (0,), GRID, LGE))
+    assert np.isnan(nothing.perimeter_similarity)
+    assert summarise([score, nothing])["perimeter_similarity"] == 1

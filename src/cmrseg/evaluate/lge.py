@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cmrseg.errors import InputRefused
 from cmrseg.evaluate.cine import write_rows
 from cmrseg.evaluate.metrics import EmptyMasks, MaskScore, score_mask
+from cmrseg.evaluate.scar_shape import perimeter_similarity
 from cmrseg.evaluate.statistics import bland_altman, bootstrap_interval, concordance, pearson
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.labels import LabelScheme
+from cmrseg.quantify.scar_shape import perimeter_mm
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.segment.engine import Pipeline, segment
 from cmrseg.study import Study
 
+Spacing = tuple[float, float, float]
 Load = Callable[[Case], tuple[Study, Truth]]
 #: What is compared: the infarct holds its no-reflow, the myocardium both.
 STRUCTURES: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +50,10 @@ class LgeScore:
         scar_mass_truth_g: of the truth.
         refused: the reason, when no heart was found; it is scored as masks that are empty.
         slices: slices with scar in both, in the result alone, in the truth alone, in neither.
+        perimeter_similarity: of the outlines of scar, summed over slices; NaN where neither has any, and of scores
+            that were kept before it was measured.
+        pieces: connected regions of scar (26 neighbours) in the result.
+        pieces_truth: the same of the truth.
     """
 
     case_id: str
@@ -54,6 +63,9 @@ class LgeScore:
     scar_mass_truth_g: float
     refused: str = ""
     slices: tuple[int, int, int, int] = (0, 0, 0, 0)
+    perimeter_similarity: float = math.nan
+    pieces: int = 0
+    pieces_truth: int = 0
 
     @property
     def scar_percent(self) -> float:
@@ -116,6 +128,9 @@ def compare(case: Case, found_ZYX: NDArray[np.uint8], scheme: LabelScheme, truth
         scar_mass_truth_g=scar.truth_volume_ml * MYOCARDIUM_DENSITY_G_ML,
         refused=refused,
         slices=_slices(*masks["scar"]),
+        perimeter_similarity=_outlines(*masks["scar"], spacing_zyx_mm),
+        pieces=_pieces(masks["scar"][0]),
+        pieces_truth=_pieces(masks["scar"][1]),
     )
 
 
@@ -131,13 +146,25 @@ def _slices(given_ZYX: NDArray[np.bool_], expected_ZYX: NDArray[np.bool_]) -> tu
     return both, int(given.sum()) - both, int(expected.sum()) - both, neither
 
 
+def _outlines(given_ZYX: NDArray[np.bool_], expected_ZYX: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> float:
+    """See `LgeScore.perimeter_similarity`."""
+    given, expected = (
+        sum(perimeter_mm(picture, spacing_zyx_mm[1:]) for picture in m) for m in (given_ZYX, expected_ZYX)
+    )
+    return perimeter_similarity(given, expected) if given or expected else math.nan
+
+
+def _pieces(mask_ZYX: NDArray[np.bool_]) -> int:
+    return int(ndimage.label(mask_ZYX, np.ones((3, 3, 3), bool))[1])
+
+
 def summarise(scores: Sequence[LgeScore]) -> dict[str, float]:
     """Agreement of scar mass over all patients, then Dice; what needs two patients is left out for fewer.
 
     ``scar_mass_*``: concordance, correlation, bias and limits of agreement in grams. ``dice_scar``: over patients who
     have scar or were given some; ``dice_scar_with_scar``: over those who have it, with its SD, median and interval.
-    ``dice_mean``: mean of scar, myocardium and LV cavity. ``n_false_alarms``: patients without scar, given more than
-    `FALSE_ALARM_G`.
+    ``dice_mean``: mean of scar, myocardium and LV cavity. ``perimeter_similarity``: over patients with scar in either.
+    ``n_false_alarms``: patients without scar, given more than `FALSE_ALARM_G`.
     """
     with_scar = [s for s in scores if s.scar_mass_truth_g > 0]
     result: dict[str, float] = {
@@ -173,6 +200,9 @@ def summarise(scores: Sequence[LgeScore]) -> dict[str, float]:
         interval = bootstrap_interval(dice)
         if interval is not None:
             result |= {"dice_scar_low": interval.low, "dice_scar_high": interval.high}
+    outlines = [s.perimeter_similarity for s in scores if np.isfinite(s.perimeter_similarity)]
+    if outlines:
+        result["perimeter_similarity"] = float(np.mean(outlines))
     main = [result[f"dice_{n}"] for n in ("scar", "myocardium", "lv_cavity") if f"dice_{n}" in result]
     return result | {"dice_mean": float(np.mean(main))} if main else result
 

@@ -37,6 +37,7 @@ LGE = Tested(
     },
     lge_values,
 )
+SCAR = Tested({key: label for key, label in LGE.labels.items() if key[1] == "scar"}, lge_values)
 
 
 def contrasts(reference: str, scores: Mapping[str, Sequence[Any]], tested: Tested = CINE) -> list[Comparison]:

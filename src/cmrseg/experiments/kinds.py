@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from cmrseg.experiments import contrasts, tables
+from cmrseg.experiments import cohorts, contrasts, tables
 from cmrseg.experiments.contrasts import Tested
-from cmrseg.experiments.scale import LGE_SCALES, SCALES, Scale
+from cmrseg.experiments.scale import LGE_SCALES, SCALES, SCAR_SCALES, Scale
 from cmrseg.experiments.tables import Columns
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
 from cmrseg.phantom.enhancement import make_lge_phantom, random_spec
@@ -34,6 +34,8 @@ class Kind:
     """What is tested between rows."""
     make_phantoms: Callable[[Path], Path]
     """Writes synthetic patients, where none are given, to a folder and returns it."""
+    from_cine: Callable[[Path, Path], Path] | None = None
+    """Writes patients made of a folder of labelled cine, where none are given, to a folder and returns it."""
 
 
 def cine_phantoms(root: Path) -> Path:
@@ -58,3 +60,29 @@ def lge_phantoms(root: Path) -> Path:
 
 CINE = Kind("the ACDC training folder", SCALES, tables.CINE, contrasts.CINE, cine_phantoms)
 LGE = Kind("MyoPS, each patient in a folder", LGE_SCALES, tables.LGE, contrasts.LGE, lge_phantoms)
+#: Scar alone: the detector and SAM.
+SCAR = Kind("MyoPS, each patient in a folder", SCAR_SCALES, tables.SCAR, contrasts.SCAR, lge_phantoms)
+
+
+def _in_cohorts(names: Sequence[str]) -> Kind:
+    """The same, of patients who come in cohorts; generated from cine where none are given."""
+    scales = {
+        name: replace(scale, base=replace(scale.base, data=replace(scale.base.data, layout="cohorts")))
+        for name, scale in SCAR_SCALES.items()
+    }
+    tiny_base = scales["tiny"].base
+    # two patients of each cohort are all there are
+    scales["tiny"] = replace(
+        scales["tiny"], base=replace(tiny_base, data=replace(tiny_base.data, validation_per_group=1))
+    )
+    return Kind(
+        "cohorts of patients in MyoPS's layout, or --cine to generate some",
+        scales,
+        tables.SCAR,
+        contrasts.SCAR,
+        lambda root: cohorts.make_cohorts(root, names),
+        lambda root, cine: cohorts.make_cohorts(root, names, cine),
+    )
+
+
+CHRONIC, ACUTE = _in_cohorts(cohorts.CHRONIC_8), _in_cohorts(cohorts.MIXED)

@@ -10,7 +10,19 @@ from pathlib import Path
 
 from cmrseg.errors import UsageError
 from cmrseg.evaluate.cine import write_rows
-from cmrseg.experiments import cardiosam, kinds, noise, paper, scarnet, scarnet_views, views
+from cmrseg.experiments import (
+    cardiosam,
+    kinds,
+    noise,
+    paper,
+    scarnet,
+    scarnet_views,
+    views,
+    yolosam,
+    yolosam_boxes,
+    yolosam_types,
+    yolosam_views,
+)
 from cmrseg.experiments.contrasts import contrasts, contrasts_text
 from cmrseg.experiments.foreign import nnunet_row, sam2_row
 from cmrseg.experiments.kinds import Kind
@@ -61,6 +73,12 @@ class Experiment:
     """Tables behind the first, by their headings."""
 
 
+#: Behind the table of networks that find boxes.
+_SCAR_SECTIONS: Mapping[str, views.MakeView] = {
+    "Automatic and oracle": yolosam_views.oracle_table,
+    "Equivalence of scar mass": yolosam_views.equivalence_table,
+    "Boxes": yolosam_views.boxes_table,
+}
 _FIGURES = ("class_examples", "training_curves", "mask_examples", "probability_maps")
 EXPERIMENTS: Mapping[str, Experiment] = {
     "cardiosam-table1": Experiment(
@@ -131,6 +149,74 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "scarnet-ablation": Experiment(
         "ScarNet: parts of network and loss", scarnet.parts, False, reference=scarnet.WHOLE, kind=kinds.LGE
     ),
+    "yolosam-kl-weight": Experiment(
+        "Detector and SAM: weight of the divergence",
+        yolosam.kl_weight,
+        False,
+        reference=f"KL {yolosam.KL:g}",
+        figures=("kl_curves",),
+        drawn_by="yolosam_figures",
+        kind=kinds.SCAR,
+        after=yolosam_boxes.measure_boxes,
+        sections=_SCAR_SECTIONS,
+    ),
+    "yolosam-box-errors": Experiment(
+        "Detector and SAM: errors of boxes",
+        yolosam.box_errors,
+        False,
+        figures=("box_error_curves",),
+        drawn_by="yolosam_figures",
+        kind=kinds.SCAR,
+        after=yolosam_boxes.measure_errors,
+        sections={**_SCAR_SECTIONS, "Errors of boxes": yolosam_views.box_error_table},
+    ),
+    "yolosam-cohort-holdout": Experiment(
+        "Detector and SAM: cohorts held out",
+        yolosam.cohort_holdout,
+        False,
+        kind=kinds.CHRONIC,
+        after=yolosam_boxes.measure_boxes,
+        sections={**_SCAR_SECTIONS, "By cohort": yolosam_views.cohort_table},
+    ),
+    "yolosam-sigma-kl-grid": Experiment(
+        "Detector and SAM: width of soft labels and weight of the divergence",
+        yolosam.sigma_kl_grid,
+        False,
+        reference=f"sigma 2 px, KL {yolosam.KL:g}",
+        figures=("sigma_kl_map",),
+        drawn_by="yolosam_figures",
+        kind=kinds.SCAR,
+    ),
+    "yolosam-acute-errors": Experiment(
+        "Detector and SAM: acute infarcts",
+        yolosam.acute_errors,
+        False,
+        kind=kinds.ACUTE,
+        after=yolosam_types.measure_types,
+        sections={
+            **_SCAR_SECTIONS,
+            "By cohort": yolosam_views.cohort_table,
+            "Types of errors": yolosam_views.type_table,
+        },
+    ),
+    "yolosam-label-noise": Experiment(
+        "Detector and SAM: errors in training labels",
+        yolosam.label_noise,
+        False,
+        figures=("noise_bars",),
+        drawn_by="yolosam_figures",
+        kind=kinds.SCAR,
+        sections={"What the divergence changes": yolosam_views.noise_table},
+    ),
+    "yolosam-context": Experiment(
+        "Detector and SAM: neighbouring slices",
+        yolosam.context,
+        False,
+        reference="one slice",
+        kind=kinds.SCAR,
+        after=yolosam_boxes.measure_boxes,
+        sections={**_SCAR_SECTIONS, "Surfaces": yolosam_views.surface_table},
+    ),
 }
 
 
@@ -181,24 +267,26 @@ def run_experiment(
         raise UsageError(f"There is no experiment {name!r}.", f"Experiments: {', '.join(EXPERIMENTS)}.")
     experiment = EXPERIMENTS[name]
     scale = scale_of(options.scale, experiment.kind.scales)
-    if data is None and scale.name != "tiny":
+    made_of_cine = data is None and bool(options.cine) and experiment.kind.from_cine is not None
+    if data is None and scale.name != "tiny" and not made_of_cine:
         patients = experiment.kind.patients
         raise UsageError(f"The scale {scale.name!r} needs patients.", f"Give --data with {patients}.")
-    if options.cine and experiment.kind is not kinds.LGE:
+    if options.cine and experiment.kind is kinds.CINE:
         raise UsageError(f"{name} trains on no generated LGE.", "Leave --cine out.")
     if options.seeds < 1:
         raise UsageError(f"{options.seeds} trainings of a row are none.", "Give --seeds of at least 1.")
     drawn = importlib.util.find_spec("matplotlib") is not None
     if name == "cardiosam-figures" and not drawn:
         raise UsageError("Figures need matplotlib.", "Install cmrseg with its extra: pip install 'cmrseg[figures]'.")
-    scale = _chosen(scale, options)
+    # what is made of cine is generated already
+    scale = _chosen(scale, replace(options, cine="") if made_of_cine else options)
     out.mkdir(parents=True, exist_ok=True)
-    root = experiment.kind.make_phantoms(out / "phantoms") if data is None else data
+    root = _patients(experiment.kind, data, out, options.cine)
     minutes = scale.minutes if experiment.equal_minutes else 0.0
     if options.minutes is not None:
         minutes = options.minutes
     results = run_rows(_rows(experiment, scale, options), root, out, minutes, report, options.seeds)
-    title = experiment.title + (" (phantoms: a test of the software)" if data is None else "")
+    title = experiment.title + ("" if data is not None else _MADE[made_of_cine])
     scores = {r.name: row_scores(run_folder(out, r.name), root) for r in results if r.measured}
     found = views.trained(results, out, scores)
     if experiment.after is not None:
@@ -211,6 +299,19 @@ def run_experiment(
     elif experiment.figures:
         report("figures: not drawn, since matplotlib is not installed")
     return results
+
+
+#: What patients are who were not given, by whether they are made of cine.
+_MADE = {False: " (phantoms: a test of the software)", True: " (LGE generated from cine)"}
+
+
+def _patients(kind: Kind, data: Path | None, out: Path, cine: str) -> Path:
+    """Root of the patients: those given, made of cine, or phantoms."""
+    if data is not None:
+        return data
+    if cine and kind.from_cine is not None:
+        return kind.from_cine(out / "cohorts", Path(cine))
+    return kind.make_phantoms(out / "phantoms")
 
 
 def table_path(name: str, out: Path) -> Path:

@@ -190,7 +190,7 @@ def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Re
         minutes=max(elapsed, sum(line["seconds"] for line in lines) / 60),
         seed=config.seed,
         patients_trained_on=len(split["train"]),
-        patients_measured_on=len(split["validation"]),
+        patients_measured_on=len(scores),
         note=row.note,
     )
     _store(result, scores, run, report)

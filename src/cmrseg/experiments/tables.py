@@ -80,6 +80,31 @@ LGE = Columns(
     patients=True,
 )
 
+SCAR = Columns(
+    formats={
+        "dice_scar_with_scar": ("Dice of scar %", 100, 1),
+        "perimeter_similarity": ("perimeter similarity %", 100, 1),
+        "scar_mass_ccc": ("scar, CCC", 1, 3),
+        "scar_mass_bias_g": ("bias of scar, g", 1, 1),
+        "scar_mass_mae_g": ("error of scar, g", 1, 1),
+        "n_false_alarms": ("scar claimed without any", 1, 0),
+        "weights_m": ("weights, M", 1, 1),
+    },
+    always=(
+        "dice_scar_with_scar",
+        "perimeter_similarity",
+        "scar_mass_ccc",
+        "scar_mass_bias_g",
+        "scar_mass_mae_g",
+        "n_false_alarms",
+        "weights_m",
+    ),
+    beside={},
+    interval="dice_scar",
+    interval_heading="95 % interval of Dice of scar",
+    patients=True,
+)
+
 
 def markdown(title: str, results: Sequence[RowResult], columns: Columns = CINE) -> str:
     """One table: every column twice, as *paper / we measured*, and what it cost.

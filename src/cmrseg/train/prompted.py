@@ -150,14 +150,8 @@ def segment_boxes(
         UsageError: the network takes no boxes; a box of another structure or on no slice; no such origin.
     """
     check_origin(origin)
-    if not takes_boxes(model.network):
-        raise UsageError("This network takes no boxes.", "Train detector_sam.")
-    window, inputs = _seen(image, model, centre_xy)
-    prompts = _in_window(image, model, boxes, window)
-    with torch.inference_mode():
-        # on the device of the inputs
-        placed = Boxes(*(part.to(inputs.device) for part in prompts))
-        probabilities = outputs_of(model.network(inputs, placed)).logits_BKHW.softmax(1).cpu().numpy()
+    window, _, logits = logits_in_boxes(image, model, boxes, centre_xy)
+    probabilities = logits.softmax(1).cpu().numpy()
     return Segmentation(
         labels=labels_on_image(window, probabilities, model.pipeline.scheme)[None],
         scheme=model.pipeline.scheme,
@@ -165,6 +159,19 @@ def segment_boxes(
         method=f"{model.pipeline.method}; {ORIGINS[origin]}",
         findings=(oracle_finding(),) if origin == "oracle" else (),
     )
+
+
+def logits_in_boxes(
+    image: Image, model: Prompted, boxes: Sequence[SliceBox], centre_xy: tuple[float, float] | None = None
+) -> tuple[Window, Boxes, torch.Tensor]:
+    """What `segment_boxes` makes masks of: the window, the boxes in it, and the network's logits [Z, K, H, W]."""
+    if not takes_boxes(model.network):
+        raise UsageError("This network takes no boxes.", "Train detector_sam.")
+    window, inputs = _seen(image, model, centre_xy)
+    # on the device of the inputs
+    placed = Boxes(*(part.to(inputs.device) for part in _in_window(image, model, boxes, window)))
+    with torch.inference_mode():
+        return window, placed, outputs_of(model.network(inputs, placed)).logits_BKHW
 
 
 def segment_oracle(image: Image, model: Prompted, truth: Truth) -> Segmentation:
