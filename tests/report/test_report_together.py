@@ -86,3 +86,11 @@ def test_both_pages_share_a_report_without_sharing_names(both: Analysis) -> None
     for words in ("Key numbers", "Scar on late enhancement", "side by side", "What was checked: both stacks"):
         assert words in page.text
     assert "Weighs the same." in page.text
+
+
+def test_numbers_of_a_stack_that_stands_are_not_greyed_by_the_other(both: Analysis) -> None:
+    cine, late = both.parts
+    html = render(
+        replace(both, parts=(replace(cine, verdict=Verdict("pass")), replace(late, verdict=Verdict("reject"))))
+    )
+    assert re.findall(r'<div class="page (\w+)">', html) == ["pass", "reject"]

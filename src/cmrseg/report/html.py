@@ -84,6 +84,7 @@ def render(analysis: Analysis) -> str:
         reasons=[f for f in findings if f.severity != "info"],
         facts=_facts(analysis.study.patient),
         pages=pages,
+        statuses=[part.verdict.status for part in analysis.parts],
         pairs=pairs,
         checked=checked,
         run_lines=_run_lines(analysis),
