@@ -90,10 +90,10 @@ def measure_masks(
                 f"The study holds no {drawing.kind} stack.",
                 "`cmrseg inspect` shows what was found.",
             )
-        drawn = _on_the_grid(*read_labels(Path(masks_path), drawing.source, drawing.target, drawing.merge), image)
+        drawn = on_the_grid(*read_labels(Path(masks_path), drawing.source, drawing.target, drawing.merge), image)
         remote = None
         if remote_path is not None:
-            remote = _on_the_grid(*read_labels(Path(remote_path), LGE), image)[0] > 0
+            remote = on_the_grid(*read_labels(Path(remote_path), LGE), image)[0] > 0
     segmentation = Segmentation(
         labels=drawn,
         scheme=drawing.target,
@@ -109,7 +109,7 @@ def measure_masks(
     return assess(study, [(image, segmentation)], clock, {"bundles": {}, "runtime": "given masks"}, settings)
 
 
-def _on_the_grid(labels_TZYX: NDArray[np.uint8], geometry: Geometry, image: Image) -> NDArray[np.uint8]:
+def on_the_grid(labels_TZYX: NDArray[np.uint8], geometry: Geometry, image: Image) -> NDArray[np.uint8]:
     """Masks in the order of the image's axes; refused where they lie on another grid."""
     labels_TZYX, geometry = reordered(labels_TZYX, geometry, image.geometry)
     if labels_TZYX.shape != image.data.shape or not geometry.agrees_with(image.geometry):

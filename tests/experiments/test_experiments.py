@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cmrseg.cli.main import app
 from cmrseg.errors import UsageError
 from cmrseg.evaluate.cine import summarise
-from cmrseg.experiments import cardiosam, foreign, paper, runner
+from cmrseg.experiments import acute_features, cardiosam, foreign, paper, runner
 from cmrseg.experiments import run as experiments
 from cmrseg.experiments.cost import COST, Cost, cost_of
 from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment, table_path
@@ -366,7 +366,7 @@ def test_what_cannot_be_run_is_refused(name: str, options: ExperimentOptions, na
 
 def test_the_command_names_the_experiments_and_wants_a_folder() -> None:
     listed = CliRunner().invoke(app, ["experiment", "list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(EXPERIMENTS)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*EXPERIMENTS, acute_features.NAME]
     assert CliRunner().invoke(app, ["experiment", "cardiosam-table1"]).exit_code == 2
 
 

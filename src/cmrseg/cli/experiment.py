@@ -37,15 +37,23 @@ def experiment_command(
 ) -> None:
     """Re-run a table of a paper: what the paper says beside what is measured."""
     from cmrseg.errors import UsageError
+    from cmrseg.experiments import acute_features
     from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment, table_path
 
     with errors_become_exit_codes():
         if name == "list":
             for key, experiment in EXPERIMENTS.items():
                 typer.echo(f"{key}  {experiment.title}")
+            typer.echo(f"{acute_features.NAME}  {acute_features.TITLE}")
             return
         if output is None:
             raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
+        if name == acute_features.NAME:
+            if data is not None:
+                raise UsageError(f"{name} generates its patients.", "Give --cine to make them of, and no --data.")
+            acute_features.run_acute_features(Path(cine) if cine else None, output, scale, seed, typer.echo)
+            typer.echo((output / "table.md").read_text(encoding="utf-8"))
+            return
         options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout)
         run_experiment(name, data, output, options, lambda line: typer.echo(line))
         typer.echo(table_path(name, output).read_text())

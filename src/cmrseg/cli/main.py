@@ -12,6 +12,7 @@ from cmrseg.cli.demo import demo_command
 from cmrseg.cli.doctor import doctor_command
 from cmrseg.cli.evaluate import evaluate_command
 from cmrseg.cli.experiment import experiment_command
+from cmrseg.cli.features import features_command
 from cmrseg.cli.inspect import inspect_command
 from cmrseg.cli.measure import measure_command
 from cmrseg.cli.models import models_app
@@ -49,6 +50,7 @@ app.command("demo")(demo_command)
 app.command("analyse")(analyse_command)
 app.command("inspect")(inspect_command)
 app.command("measure")(measure_command)
+app.command("features")(features_command)
 app.command("segment-box")(segment_box_command)
 app.command("train")(train_command)
 app.command("pretrain")(pretrain_command)

@@ -1,0 +1,78 @@
+"""Features as a table: CSV, or Parquet where pyarrow is installed."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cmrseg.errors import OutputError, UsageError
+from cmrseg.features.definitions import FEATURES
+from cmrseg.features.patient import features_of
+from cmrseg.features.sources import FeatureCase
+
+#: Columns before the features.
+LEADING = ("id", "source", "verdict")
+FORMATS = (".csv", ".parquet")
+
+Row = dict[str, str | float | None]
+
+
+def row_of(case: FeatureCase) -> Row:
+    """One patient's row: every column of `LEADING` and `FEATURES`.
+
+    A stack that is not there has no values, and nothing has that quality control rejected: what must not be used must
+    not be used by accident.
+    """
+    row: Row = {"id": case.case_id, "source": case.source, "verdict": case.verdict, **dict.fromkeys(FEATURES)}
+    if case.verdict != "reject":
+        for stack in case.stacks:
+            row.update(features_of(stack.segmentation, stack.image))
+    return row
+
+
+def check_format(path: Path) -> None:
+    """Refuse a table that could not be written (UsageError): another ending, or Parquet without pyarrow."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"A table is not written as {path.suffix or 'a file without ending'}.", "End it .csv or .parquet."
+        )
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("Parquet needs pyarrow.", "pip install pyarrow, or write .csv.")
+
+
+def write_table(rows: Sequence[Row], path: Path) -> None:
+    """Write rows of `row_of`; the table appears whole or not at all. What is not known is an empty cell, or null.
+
+    Raises:
+        UsageError: as `check_format`.
+        OutputError: writing failed.
+    """
+    check_format(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".parquet":
+            _write_parquet(rows, partial)
+        else:
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, [*LEADING, *FEATURES])
+                writer.writeheader()
+                writer.writerows(rows)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"The table could not be written ({error.strerror or type(error).__name__}).",
+            "Check free space and permissions.",
+        ) from error
+
+
+def _write_parquet(rows: Sequence[Row], path: Path) -> None:
+    arrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    fields = [(name, arrow.string()) for name in LEADING] + [(name, arrow.float64()) for name in FEATURES]
+    units = {f"unit.{key}": definition.unit for key, definition in FEATURES.items()}
+    schema = arrow.schema(fields, metadata=units)
+    parquet.write_table(arrow.Table.from_pylist([dict(row) for row in rows], schema=schema), path)
