@@ -171,12 +171,13 @@ def write_mask(
         "inputs_sha256": dict(study.inputs),
         "timings_s": dict(seconds),
     }
+    beside = path.parent / f"{stem(path)}.run.json"
+    partial = path.parent / f".{beside.name}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         write_labels(path, segmentation.labels, image, PROMPTED)
-        (path.parent / f"{stem(path)}.run.json").write_text(
-            json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        partial.replace(beside)
     except OSError as error:
         raise OutputError(
             f"The mask could not be written ({error.strerror or type(error).__name__}).",
