@@ -121,6 +121,38 @@ def _numbers(text: str, counts: tuple[int, ...], what: str, form: str) -> list[f
     return values
 
 
+def record_of(
+    segmentation: Segmentation,
+    image: Image,
+    bundle: PromptBundle,
+    prompts: Mapping[str, Any],
+    study: Study,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """What ``<name>.run.json`` says of a mask; see `write_mask` for the arguments."""
+    return {
+        "semi_automatic": True,
+        "method": segmentation.method,
+        "study": study.name,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "cmrseg": cmrseg.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "onnxruntime")},
+        },
+        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "image": image.kind,
+        "prompts": dict(prompts),
+        "volume_ml": volume_ml(segmentation, int(prompts["frame"])),
+        "findings": [
+            {"code": f.code, "severity": f.severity, "message": f.message, "where": f.where}
+            for f in segmentation.findings
+        ],
+        "inputs_sha256": dict(study.inputs),
+        "timings_s": dict(seconds),
+    }
+
+
 def write_mask(
     segmentation: Segmentation,
     image: Image,
@@ -149,28 +181,7 @@ def write_mask(
     """
     if not is_nifti(path):
         raise OutputError(f"{path.name} is no name of a NIfTI file.", f"End it with {' or '.join(SUFFIXES)}.")
-    volume = volume_ml(segmentation, int(prompts["frame"]))
-    record = {
-        "semi_automatic": True,
-        "method": segmentation.method,
-        "study": study.name,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "cmrseg": cmrseg.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "onnxruntime")},
-        },
-        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
-        "image": image.kind,
-        "prompts": dict(prompts),
-        "volume_ml": volume,
-        "findings": [
-            {"code": f.code, "severity": f.severity, "message": f.message, "where": f.where}
-            for f in segmentation.findings
-        ],
-        "inputs_sha256": dict(study.inputs),
-        "timings_s": dict(seconds),
-    }
+    record = record_of(segmentation, image, bundle, prompts, study, seconds)
     beside = path.parent / f"{stem(path)}.run.json"
     partial = path.parent / f".{beside.name}.partial"
     try:

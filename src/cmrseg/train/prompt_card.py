@@ -24,6 +24,14 @@ _STRUCTURES = {
 _WAYS = {"box": "box", "click": "1 click", "clicks3": "3 clicks"}
 
 
+def _table(rows: Sequence[PromptSummary]) -> str:
+    return "\n".join(
+        f"| {row.kind} | {_STRUCTURES[row.structure]} | {_WAYS[row.way]} | {row.dice_mean:.3f} | {row.dice_sd:.3f} | "
+        f"{row.patients} |"
+        for row in rows
+    )
+
+
 def card(name: str, config: PromptTrainConfig, split: Split, rows: Sequence[PromptSummary]) -> str:
     """Card as Markdown: what it is, what it was trained on, how well it did, what it is not for.
 
@@ -34,11 +42,7 @@ def card(name: str, config: PromptTrainConfig, split: Split, rows: Sequence[Prom
         rows: measured results.
     """
     encoder, spec = config.model.encoder, config.input
-    table = "\n".join(
-        f"| {row.kind} | {_STRUCTURES[row.structure]} | {_WAYS[row.way]} | {row.dice_mean:.3f} | {row.dice_sd:.3f} | "
-        f"{row.patients} |"
-        for row in rows
-    )
+    table = _table(rows)
     return f"""\
 # Bundle `{name}`
 
