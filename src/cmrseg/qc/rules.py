@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from cmrseg.errors import UsageError
-from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures, scar
+from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures, scar, signatures
 from cmrseg.qc.case import Case
 from cmrseg.qc.thresholds import QcThresholds
 from cmrseg.study import Finding, Image, Kind, Measurements, Segmentation, Verdict
@@ -71,6 +71,9 @@ LGE_RULES: tuple[Rule, ...] = (
     scar.scar_is_bright,
     scar.scar_on_more_than_one_slice,
     scar.scar_ends_inside_the_stack,
+    signatures.scar_is_where_it_is_bright,
+    signatures.scar_is_not_fragmented,
+    signatures.scar_has_a_usual_shape,
     bounds.lge_numbers_are_usual,
     agreement.lge_members_agree,
 )

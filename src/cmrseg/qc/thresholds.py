@@ -110,6 +110,16 @@ class QcThresholds:
     """Separate pieces of scar; masks of experts (MyoPS) have 4 at most, thresholds on noise have more."""
     scar_contrast: float = 1.0
     """Difference of the medians of scar and remote muscle over the SD of the latter; 29 of 30 of MyoPS have more."""
+    scar_shift_mm: Range = (3.0, 10.0)
+    """Distances by which the whole scar is moved to see whether it would be brighter elsewhere; from a border's
+    thickness to that of a wall."""
+    scar_shift_gain: float = 1.5
+    """Brightness over remote muscle there, relative to where it was drawn; 1.3 or less in 29 of 30 of MyoPS, and 2.3 in
+    the one whose scar is hardly bright."""
+    scar_fragments: int = 4
+    """Pieces and holes of scar on one slice; masks of experts (MyoPS) have 4 at most."""
+    scar_shape_distance: float = 4.5
+    """Distance of the scar's shape from those of MyoPS, in standard deviations (Mahalanobis); theirs is 3.6 at most."""
     blood_contrast: float = 0.5
     """The same of blood and remote muscle, which is nulled; 0.9 or more in MyoPS."""
 
