@@ -111,9 +111,27 @@ def test_inner_split_never_touches_patients_held_out(config: DataConfig) -> None
     assert inner.train
 
 
+@pytest.mark.parametrize("part", [{"train_share": 0.5}, {"shares": (0.6, 0.2, 0.2)}, {"train_groups": ("a",)}])
+def test_a_trial_divides_what_is_left_to_it_as_the_study_did(part: dict[str, Any]) -> None:
+    known = cases("a" * 12 + "b" * 12)
+    config = DataConfig(validation_per_group=2, **part)
+    inner, outer = make_inner_split(known, config), make_split(known, replace(config, train_share=1.0))
+    left = [case for case in known if case.case_id in outer.train]
+    assert make_split(left, inner_data(config)) == inner
+    # a share of those left trains, and is not taken a second time: of each 10, 2 score, and half of 8 train
+    if "train_share" in part:
+        assert (len(inner.train), len(inner.validation)) == (8, 4)
+
+
 def test_a_group_too_small_to_divide_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="Group"):
         make_inner_split(cases("aa"), DataConfig(validation_per_group=1))
+
+
+def test_a_study_trains_on_a_share_of_the_patients(patients: Path, tmp_path: Path, training: FakeTraining) -> None:
+    config = replace(SMALL, data=replace(SMALL.data, train_share=0.5))
+    lines = tune(patients, tmp_path / "study", config=config)
+    assert not [line for line in lines if "failed" in line]
 
 
 def test_linked_folder_has_no_patient_held_out(patients: Path, tmp_path: Path) -> None:

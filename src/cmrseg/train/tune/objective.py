@@ -31,19 +31,25 @@ def make_inner_split(cases: Iterable[Case], config: DataConfig) -> Split:
         config: how `cmrseg train` divides them. The inner division keeps `validation_per_group` too, without folds.
 
     Returns:
-        a split in which no patient stands that `cmrseg train` holds out.
+        a split in which no patient stands that `cmrseg train` holds out. Where only a share of the patients is to
+        train, it is the share of those left to the trials.
 
     Raises:
         UsageError: a group too small to be divided twice.
     """
-    known = list(cases)
-    trained = set(make_split(known, config).train)
-    return make_split([case for case in known if case.case_id in trained], inner_data(config))
+    return make_split(_trained(cases, config), inner_data(config))
 
 
 def inner_data(config: DataConfig) -> DataConfig:
     """The data settings with which a trial divides the patients that are left to it."""
-    return replace(config, folds=0, fold=0)
+    return replace(config, folds=0, fold=0, shares=(), train_groups=())
+
+
+def _trained(cases: Iterable[Case], config: DataConfig) -> list[Case]:
+    """The patients that `cmrseg train` does not hold out, whatever share of them it would train on."""
+    known = list(cases)
+    trained = set(make_split(known, replace(config, train_share=1.0)).train)
+    return [case for case in known if case.case_id in trained]
 
 
 def link_training_patients(data: Path, config: DataConfig, linked: Path) -> Split:
@@ -62,7 +68,7 @@ def link_training_patients(data: Path, config: DataConfig, linked: Path) -> Spli
     """
     cases = find_cases(data, config)
     inner = make_inner_split(cases, config)
-    wanted = {*inner.train, *inner.validation}
+    wanted = {case.case_id for case in _trained(cases, config)}
     left_out = {case.path for case in cases if case.case_id not in wanted}
     if not linked.exists():
         partial = linked.with_name(linked.name + ".partial")
