@@ -132,7 +132,7 @@ _SCAR_CPU = Scale(
         name="scar",
         validate_every=10_000,
         data=replace(SCAR.data, folds=3, scar_quantiles=3, repeats=4),
-        optim=replace(SCAR.optim, epochs=30, batch_size=8, average_decay=0.99),
+        optim=replace(SCAR.optim, epochs=30, batch_size=8, average_decay=0.99, precision="fp32"),
     ),
     minutes=0.0,
 )
