@@ -131,3 +131,15 @@ def test_summary_is_over_patients_not_frames(tmp_path: Path) -> None:
     write_prompt_scores(scores, tmp_path / "scores.csv")
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 5
     assert summarise_prompts([]) == []
+
+
+def test_what_the_window_does_not_hold_is_missed_and_not_clicked() -> None:
+    """A cavity of 250 mm, clicked in the middle of its wider end: the rest lies beyond the window of 160 mm."""
+    grid = Geometry.from_spacing((1.25, 1.25, 8.0), (240, 100, 2))
+    labels = np.zeros((1, 2, 100, 240), np.uint8)
+    labels[0, 0, 45:55, 10:210] = CINE["rv_cavity"]
+    labels[0, 0, 40:60, 10:30] = CINE["rv_cavity"]
+    image = Image("cine", np.random.default_rng(0).normal(size=(1, 2, 100, 240)).astype(np.float32), grid)
+    scores = score_prompts("a", image, Truth(labels, (0,), grid), BoxPainter(), seed=0)
+    # the box is larger than the window, too, and is drawn as far as that reaches
+    assert all(0 < s.dice < 0.9 for s in scores)

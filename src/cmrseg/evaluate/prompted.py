@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cmrseg.io.datasets.layout import Truth
-from cmrseg.segment.interactive import Click, Prompt, PromptNetwork, PromptSession
+from cmrseg.segment.interactive import Click, Prompt, PromptNetwork, PromptSession, window_of
 from cmrseg.segment.prompts import SliceBox
 from cmrseg.study import Image
 
@@ -121,10 +121,13 @@ def _drawn(session: PromptSession, z: int, meant: Mask, clickable: Mask, way: st
     spacing_yx_mm = session.image.geometry.spacing_xyz_mm[1::-1]
     clicks: tuple[Click, ...] = (middle_click(z, clickable if clickable.any() else meant, True, spacing_yx_mm),)
     mask = session.draw(Prompt(z, None, clicks))[0]
+    # what the window does not hold counts as missed, and no click can be made there
+    window = window_of(session.image, Prompt(z, None, clicks), session.network.spec)
+    within = window.restore(np.ones((window.size, window.size), np.float32)) > 0.5
     for _ in range({"click": 0, "clicks3": 2}[way]):
-        if (mask == meant).all():
+        if not ((mask != meant) & within).any():
             break
-        clicks += (correcting_click(z, mask, meant, spacing_yx_mm),)
+        clicks += (correcting_click(z, mask & within, meant & within, spacing_yx_mm),)
         mask = session.draw(Prompt(z, None, clicks))[0]
     return mask
 
