@@ -64,10 +64,10 @@ class PromptedSam(nn.Module):
         # nobody gives a rough mask: what was drawn follows from boxes and clicks alone
         self.prompt_encoder.mask_downscaling.requires_grad_(False)
         self.mask_decoder = MaskDecoder(parts.mask_decoder)
-        self.detail = nn.ModuleList(
-            nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in ((2, width), (width, width), (width, 1))
-        )
-        nn.init.zeros_(self.detail[-1].weight)
+        last = nn.Conv2d(width, 1, kernel_size=3, padding=1)
+        nn.init.zeros_(last.weight)
+        first = [nn.Conv2d(channels, width, kernel_size=3, padding=1) for channels in (2, width)]
+        self.detail = nn.ModuleList([*first, last])
 
     def forward(self, images_B1HW: Tensor, prompts: PromptTensors) -> Drawn:
         """Masks of prompts; see `decode`."""
