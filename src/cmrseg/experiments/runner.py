@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -171,9 +170,7 @@ def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Re
         config = replace(TrainConfig.load(run_folder(out, row.name) / "config.json"), seed=seed)
     else:
         config = _timed(row.config, data, run, minutes)
-    began = time.monotonic()
     run_training(config, data, run, None, report)
-    elapsed = (time.monotonic() - began) / 60
     scores, _ = score_run(config, data, run)
     split = json.loads((run / "split.json").read_text())
     model = registry.build(config.network, config.model)
@@ -186,8 +183,7 @@ def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Re
         weights_m=sum(n for n, _ in sizes) / 1e6,
         trainable_m=sum(n for n, trained in sizes if trained) / 1e6,
         epochs=config.optim.epochs,
-        # a resumed run's log knows more than this process's clock
-        minutes=max(elapsed, sum(line["seconds"] for line in lines) / 60),
+        minutes=sum(line["seconds"] for line in lines) / 60,
         seed=config.seed,
         patients_trained_on=len(split["train"]),
         patients_measured_on=len(scores),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from cmrseg.models.encoder_bundle import encoder_path
 from cmrseg.models.outputs import Outputs, StartsFromWeights, is_encoder_decoder, outputs_of, takes_boxes
 from cmrseg.train import augment, checkpoint
 from cmrseg.train.bank import SliceBank
+from cmrseg.train.clock import training_clock
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.features import FeatureCache, encoder_signature
 from cmrseg.train.memory import keep_freed_memory
@@ -97,10 +97,11 @@ def train(
         _begin_with_known_weights(config, model, average)
     loop = _Loop(config, bank, model, average, optimiser, workers, run)
     scalars = ScalarLog(run / "tensorboard" if config.tensorboard and workers.first else None)
+    clock = training_clock(workers.device, config.threads)
     for epoch in range(first, config.optim.epochs):
-        began = time.monotonic()
+        began = clock()
         losses = loop.epoch(epoch)
-        line: dict[str, float] = {"epoch": epoch + 1, **losses, "seconds": time.monotonic() - began}
+        line: dict[str, float] = {"epoch": epoch + 1, **losses, "seconds": clock() - began}
         if workers.first:
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.optim.epochs:
                 line |= validate(average.model)
@@ -154,9 +155,10 @@ def seconds_per_epoch(config: TrainConfig, bank: SliceBank, steps: int = 6) -> f
     whole, loop.steps = loop.steps, 2
     loop.epoch(0)
     loop.steps = min(steps, whole)
-    began = time.monotonic()
+    clock = training_clock(workers.device, config.threads)
+    began = clock()
     loop.epoch(1)
-    return (time.monotonic() - began) / max(1, loop.steps) * whole
+    return (clock() - began) / max(1, loop.steps) * whole
 
 
 class _Loop:
