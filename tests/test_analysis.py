@@ -124,11 +124,12 @@ def test_noise_is_refused_and_nothing_is_written(heart: Phantom, tmp_path: Path)
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
-def test_wrong_usage_is_two(cine: Path, tmp_path: Path) -> None:
+def test_wrong_usage_is_two(cine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for extra in (["--kind", "pet"], ["--runtime", "abacus"]):
         result = RUNNER.invoke(app, ["analyse", str(cine), "-o", str(tmp_path), *extra])
         assert result.exit_code == 2, result.output
-    with pytest.raises(UsageError, match="lge"):
+    monkeypatch.setattr("cmrseg.segment.bundle.DEFAULT_BUNDLES", {"cine": "cine"})
+    with pytest.raises(UsageError, match="No bundle for lge"):
         Analyser(AnalyseOptions(kind="lge"))
 
 

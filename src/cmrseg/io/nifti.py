@@ -140,8 +140,8 @@ def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: La
 
     For an image read from NIfTI the header's affines, codes, voxel sizes and units are kept byte for byte and the
     axes go back to the file's order; free text of the header is dropped, since it can name a patient. For any other
-    image the affine is made from the geometry. A single frame of a 3-D file stays 3-D. The same masks give the same
-    bytes.
+    image the affine is made from the geometry. A single frame of a 3-D file stays 3-D, and LGE of DICOM becomes 3-D.
+    The same masks give the same bytes.
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
@@ -159,7 +159,8 @@ def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: La
     header = _header_of_origin(origin) if origin else _header_of_geometry(image)
     axes = origin.axes if origin else (0, 1, 2)
     array_xyzt = labels.transpose(3, 2, 1, 0).transpose(*np.argsort(axes), 3)
-    n_dimensions = 4 if len(labels) > 1 or origin is None else origin.n_dimensions
+    stored = origin.n_dimensions if origin else (3 if image.kind == "lge" else 4)
+    n_dimensions = 4 if len(labels) > 1 else stored
     _describe(header, array_xyzt.shape, n_dimensions, scheme)
     content = header.binaryblock + bytes(4) + array_xyzt.tobytes(order="F")
     if path.name.lower().endswith(".gz"):

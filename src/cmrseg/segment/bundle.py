@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
 REQUIRED_FILES = ("model.onnx", "locator.onnx", "weights.safetensors", "CARD.md", "LICENSE")
 #: Bundles that analysis uses when none is named, by kind of image.
-DEFAULT_BUNDLES: Mapping[Kind, str] = {"cine": "cine"}
+DEFAULT_BUNDLES: Mapping[Kind, str] = {"cine": "cine", "lge": "lge"}
 
 
 @dataclass(frozen=True)
