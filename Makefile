@@ -62,7 +62,7 @@ $(TEST_ENV)/.new: pyproject.toml $(CONSTRAINTS)
 $(TEST_ENV)/.ready: $(WHEEL_DIR)/.built
 	@echo "Installing the wheel with what training and testing need ..."
 	@$(TEST_ENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) torch
-	@$(TEST_ENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) "$$(echo $(WHEEL_DIR)/*.whl)[train,tune,tensorboard,figures,hdf5,jpeg,test,lint]"
+	@$(TEST_ENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) "$$(echo $(WHEEL_DIR)/*.whl)[train,tune,tensorboard,figures,hdf5,parquet,jpeg,test,lint]"
 	@$(TEST_ENV)/bin/python $(PIP_INSTALL) --no-deps --force-reinstall $(WHEEL_DIR)/*.whl
 	@touch $@
 

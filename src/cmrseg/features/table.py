@@ -40,7 +40,7 @@ def check_format(path: Path) -> None:
             f"A table is not written as {path.suffix or 'a file without ending'}.", "End it .csv or .parquet."
         )
     if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UsageError("Parquet needs pyarrow.", "pip install pyarrow, or write .csv.")
+        raise UsageError("Parquet needs pyarrow.", "pip install 'cmrseg[parquet]', or write .csv.")
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
