@@ -15,6 +15,7 @@ from cmrseg.cli import doctor
 from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED
 from cmrseg.io.files import sha256_of
 from cmrseg.segment import bundle
+from cmrseg.segment.manifest import manifest_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def made_up_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (folder / name).write_text(f"content of {name}")
     files = {name: sha256_of(folder / name) for name in bundle.REQUIRED_FILES}
     manifest = {"format_version": bundle.FORMAT_VERSION, "name": "made-up", "version": "7", "files": files}
-    (folder / bundle.MANIFEST).write_bytes(bundle.manifest_bytes(manifest))
+    (folder / bundle.MANIFEST).write_bytes(manifest_bytes(manifest))
     monkeypatch.setattr(bundle, "shipped_bundles", lambda: {"made-up": folder})
     return folder
 

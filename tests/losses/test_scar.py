@@ -18,7 +18,8 @@ from cmrseg.losses.dice import soft_dice_loss
 from cmrseg.losses.scar import NAMES, PAPER_CLASSES, PRESETS, ablation, preset
 from cmrseg.losses.tversky import focal_tversky_loss
 from cmrseg.models.outputs import Outputs
-from cmrseg.train.config import TrainConfig, from_dict
+from cmrseg.train.config import TrainConfig
+from cmrseg.train.stored import from_dict
 
 SCAR = LGE["scar"]
 

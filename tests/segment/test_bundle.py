@@ -11,7 +11,8 @@ import pytest
 
 from cmrseg.errors import BundleError, UsageError
 from cmrseg.segment import bundle as bundles
-from cmrseg.segment.bundle import load, manifest_bytes, shipped_bundles
+from cmrseg.segment.bundle import load, shipped_bundles
+from cmrseg.segment.manifest import manifest_bytes
 
 
 @pytest.fixture

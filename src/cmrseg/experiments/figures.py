@@ -40,26 +40,6 @@ _MOST_GROUPS = 6
 _LEAST = 1e-3
 
 
-def draw(name: str, rows: Mapping[str, Trained], data: Path, out: Path) -> Path:
-    """Draw one of the figures of this module.
-
-    Args:
-        name: of the function.
-        rows: what was trained.
-        data: root of the patients.
-        out: folder of the experiment; the figure is written to ``figures/NAME.png`` in it.
-
-    Returns:
-        the file.
-    """
-    functions = (class_examples, training_curves, mask_examples, probability_maps, structure_boxes, dice_over_cost)
-    figure = {f.__name__: f for f in functions}[name](rows, data)
-    path = out / "figures" / f"{name}.png"
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    return path
-
-
 @dataclass(frozen=True)
 class _Slice:
     """The middle of one labelled frame of a patient."""
@@ -253,3 +233,7 @@ def _with_legend(figure: Figure) -> Figure:
     lines: Sequence[Any] = [Line2D([], [], color=colour) for colour in COLOURS.values()]
     figure.legend(lines, [LABELS[name] for name in COLOURS], loc="outside lower center", ncols=len(COLOURS))
     return figure
+
+
+#: Figures of this module, for `cmrseg.experiments.drawing`.
+FIGURES = (class_examples, training_curves, mask_examples, probability_maps, structure_boxes, dice_over_cost)

@@ -293,9 +293,10 @@ def run_experiment(
         experiment.after(found, root, scale, report)
     _write(name, title, results, found, out)
     if experiment.figures and drawn:
-        draw = importlib.import_module(f"cmrseg.experiments.{experiment.drawn_by}").draw
+        draw = importlib.import_module("cmrseg.experiments.drawing").draw
+        module = importlib.import_module(f"cmrseg.experiments.{experiment.drawn_by}")
         for figure in experiment.figures:
-            report(f"figure: {draw(figure, found, root, out).name}")
+            report(f"figure: {draw(module.FIGURES, figure, found, root, out).name}")
     elif experiment.figures:
         report("figures: not drawn, since matplotlib is not installed")
     return results

@@ -38,26 +38,6 @@ _FIELD_MM = 130.0
 _MOST_NETWORKS = 4
 
 
-def draw(name: str, rows: Mapping[str, Trained], data: Path, out: Path) -> Path:
-    """Draw one of the figures of this module.
-
-    Args:
-        name: of the function.
-        rows: what was trained.
-        data: root of the patients.
-        out: folder of the experiment; the figure is written to ``figures/NAME.png`` in it.
-
-    Returns:
-        the file.
-    """
-    functions = (class_maps, size_curves, mask_examples, dice_boxes, agreement_plots, noise_panel)
-    figure = {f.__name__: f for f in functions}[name](rows, data)
-    path = out / "figures" / f"{name}.png"
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    return path
-
-
 @dataclass(frozen=True)
 class _Patient:
     """A held-out patient and the slice with most of its scar."""
@@ -288,3 +268,7 @@ def _with_legend(figure: Figure, axes: Any) -> Figure:
     lines: Sequence[Any] = [Line2D([], [], color=colour) for colour in COLOURS.values()]
     figure.legend(lines, [NAMES[name] for name in COLOURS], loc="outside lower center", ncols=len(COLOURS))
     return figure
+
+
+#: Figures of this module, for `cmrseg.experiments.drawing`.
+FIGURES = (class_maps, size_curves, mask_examples, dice_boxes, agreement_plots, noise_panel)

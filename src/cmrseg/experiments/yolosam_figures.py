@@ -21,26 +21,7 @@ Rows = Mapping[str, Trained]
 _MEASURES = {"dice_scar_with_scar": "Dice of scar", "perimeter_similarity": "perimeter similarity"}
 
 
-def draw(name: str, rows: Rows, data: Path, out: Path) -> Path:
-    """Draw one of the figures of this module.
-
-    Args:
-        name: of the function.
-        rows: what was trained.
-        data: root of the patients, of whom nothing is shown.
-        out: folder of the experiment; the figure is written to ``figures/NAME.png`` in it.
-
-    Returns:
-        the file.
-    """
-    figure = {f.__name__: f for f in (kl_curves, box_error_curves, sigma_kl_map, noise_bars)}[name](rows)
-    path = out / "figures" / f"{name}.png"
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    return path
-
-
-def kl_curves(rows: Rows) -> Figure:
+def kl_curves(rows: Rows, _data: Path) -> Figure:
     """Dice and perimeter similarity over the weight of the divergence, automatic and ORACLE."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for panel, (measure, label) in zip(figure.subplots(1, 2), _MEASURES.items(), strict=True):
@@ -56,7 +37,7 @@ def kl_curves(rows: Rows) -> Figure:
     return figure
 
 
-def box_error_curves(rows: Rows) -> Figure:
+def box_error_curves(rows: Rows, _data: Path) -> Figure:
     """Dice, perimeter similarity and loss over the errors of true boxes."""
     records = box_error_table(rows).records
     figure = Figure(figsize=(11, 6), layout="constrained")
@@ -77,7 +58,7 @@ def box_error_curves(rows: Rows) -> Figure:
     return figure
 
 
-def sigma_kl_map(rows: Rows) -> Figure:
+def sigma_kl_map(rows: Rows, _data: Path) -> Figure:
     """Dice and perimeter similarity over width of the soft labels and weight of the divergence."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for panel, (measure, label) in zip(figure.subplots(1, 2), _MEASURES.items(), strict=True):
@@ -96,7 +77,7 @@ def sigma_kl_map(rows: Rows) -> Figure:
     return figure
 
 
-def noise_bars(rows: Rows) -> Figure:
+def noise_bars(rows: Rows, _data: Path) -> Figure:
     """Gain in Dice by the divergence for each kind of wrong training labels, with its interval over patients."""
     records = noise_table(rows).records
     figure = Figure(figsize=(6, 3.6), layout="constrained")
@@ -111,3 +92,7 @@ def noise_bars(rows: Rows) -> Figure:
 
 def _number(value: str | float | None) -> float:
     return float(value) if isinstance(value, int | float) else np.nan
+
+
+#: Figures of this module, for `cmrseg.experiments.drawing`.
+FIGURES = (kl_curves, box_error_curves, sigma_kl_map, noise_bars)

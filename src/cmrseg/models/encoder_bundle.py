@@ -6,10 +6,8 @@ The folder holds ``weights.safetensors`` (half precision, names of SAM's image e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ import cmrseg
 from cmrseg.errors import BundleError
 from cmrseg.io.files import output_folder, sha256_of
 from cmrseg.models.sam.config import ImageEncoderConfig
-from cmrseg.segment.bundle import manifest_bytes
+from cmrseg.segment.manifest import HashedFolder, read_verified, shipped, write_manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,33 +27,19 @@ FILES = (WEIGHTS, "CARD.md", "LICENSE")
 
 
 @dataclass(frozen=True)
-class EncoderBundle:
-    """A verified encoder bundle.
+class EncoderBundle(HashedFolder):
+    """A verified encoder bundle, whose manifest is encoder.json.
 
     Args:
-        path: its folder.
-        manifest: content of encoder.json.
         config: the encoder that the weights fit.
     """
 
-    path: Path
-    manifest: Mapping[str, Any]
     config: ImageEncoderConfig
-
-    @property
-    def name(self) -> str:
-        """Name of the bundle."""
-        return str(self.manifest["name"])
 
     @property
     def version(self) -> str:
         """Version of the cmrseg that made it."""
         return str(self.manifest["code_version"])
-
-    @property
-    def sha256(self) -> str:
-        """Hash of encoder.json, which holds the hash of every other file: identifies the bundle whole."""
-        return str(self.manifest["manifest_sha256"])
 
     def weights(self) -> dict[str, Tensor]:
         """Tensors by SAM's names, float32."""
@@ -71,8 +55,7 @@ def is_encoder_bundle(path: Path) -> bool:
 
 def shipped_encoders() -> dict[str, Path]:
     """Folders of the encoder bundles that ship with the package, by name."""
-    root = Path(str(resources.files("cmrseg") / "bundles"))
-    return {p.name: p for p in sorted(root.iterdir()) if is_encoder_bundle(p)}
+    return shipped(MANIFEST)
 
 
 def encoder_path(name_or_path: str) -> Path:
@@ -118,7 +101,7 @@ def write_encoder_bundle(
             "files": {name: sha256_of(folder / name) for name in FILES},
             **description,
         }
-        (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
+        write_manifest(folder / MANIFEST, manifest)
 
 
 def read_encoder_bundle(path: Path) -> EncoderBundle:
@@ -129,26 +112,6 @@ def read_encoder_bundle(path: Path) -> EncoderBundle:
     """
     if not is_encoder_bundle(path):
         raise BundleError(f"{path.name} is no encoder bundle.", f"Give a folder with {MANIFEST}, as pretrain makes it.")
-    raw = (path / MANIFEST).read_bytes()
-    try:
-        manifest = json.loads(raw)
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        manifest = None
-    if not isinstance(manifest, dict) or raw != manifest_bytes(manifest):
-        raise BundleError(f"{MANIFEST} is damaged or was changed by hand.", "Copy the bundle again.")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise BundleError(
-            f"The encoder has format {manifest.get('format_version')}, this version of cmrseg reads {FORMAT_VERSION}.",
-            "Upgrade cmrseg, or pre-train again.",
-        )
-    expected: Mapping[str, str] = manifest["files"]
-    present = {p.name for p in path.iterdir()} - {MANIFEST}
-    wrong = sorted(present ^ set(expected) | (set(FILES) - set(expected)))
-    wrong += [name for name in sorted(present & set(expected)) if sha256_of(path / name) != expected[name]]
-    if wrong:
-        raise BundleError(
-            f"In the encoder bundle {path.name!r} these files are missing or changed: {', '.join(wrong)}.",
-            "Copy it again; a changed encoder is never used.",
-        )
+    manifest = read_verified(path, MANIFEST, FORMAT_VERSION, FILES)
     sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest["encoder"].items()}
     return EncoderBundle(path, manifest, ImageEncoderConfig(**sizes))

@@ -7,18 +7,14 @@ of every ensemble member) and ``locator.onnx``, graphs whose weights lie in ``we
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from cmrseg.errors import BundleError
-from cmrseg.io.files import sha256_of
 from cmrseg.labels import SCHEMES
 from cmrseg.segment.engine import Pipeline, Stage
+from cmrseg.segment.manifest import HashedFolder, read_verified, shipped
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import Runtime, predictor
 from cmrseg.study import Kind
@@ -31,37 +27,14 @@ DEFAULT_BUNDLES: Mapping[Kind, str] = {"cine": "cine", "lge": "lge"}
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A verified bundle.
-
-    Args:
-        path: its folder.
-        manifest: content of bundle.json.
-    """
-
-    path: Path
-    manifest: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Name of the bundle."""
-        return str(self.manifest["name"])
-
-    @property
-    def version(self) -> str:
-        """Version of the bundle."""
-        return str(self.manifest["version"])
+class Bundle(HashedFolder):
+    """A verified bundle, whose manifest is bundle.json."""
 
     @property
     def kind(self) -> Kind:
         """Kind of image it segments."""
         kind: Kind = self.manifest["kind"]
         return kind
-
-    @property
-    def sha256(self) -> str:
-        """Hash of bundle.json, which holds the hash of every other file: identifies the bundle whole."""
-        return str(self.manifest["manifest_sha256"])
 
     def members_that_never_saw(self, case_id: str) -> tuple[int, ...]:
         """Members of the ensemble, counted from 0, that a patient of the training data did not train."""
@@ -97,8 +70,7 @@ class Bundle:
 
 def shipped_bundles() -> dict[str, Path]:
     """Folders of the bundles that ship with the package, by name."""
-    root = Path(str(resources.files("cmrseg") / "bundles"))
-    return {p.name: p for p in sorted(root.iterdir()) if (p / MANIFEST).is_file()}
+    return shipped(MANIFEST)
 
 
 def load(name_or_path: str | Path) -> Bundle:
@@ -110,60 +82,11 @@ def load(name_or_path: str | Path) -> Bundle:
     Raises:
         BundleError: nothing there, a file is missing, changed or superfluous, or the format is newer than this code.
     """
-    shipped = shipped_bundles()
-    path = shipped.get(str(name_or_path), Path(name_or_path))
+    known = shipped_bundles()
+    path = known.get(str(name_or_path), Path(name_or_path))
     if not (path / MANIFEST).is_file():
         raise BundleError(
             f"There is no bundle {str(name_or_path)!r}.",
-            f"Bundles that ship: {', '.join(shipped) or 'none'}; or give the folder of one.",
+            f"Bundles that ship: {', '.join(known) or 'none'}; or give the folder of one.",
         )
-    manifest = read_manifest(path / MANIFEST, FORMAT_VERSION)
-    verify_files(path, manifest, MANIFEST, REQUIRED_FILES)
-    return Bundle(path, manifest)
-
-
-def read_manifest(path: Path, format_version: int) -> dict[str, Any]:
-    """Content of a manifest, whose own hash is right.
-
-    Raises:
-        BundleError: it is damaged, or of another format than this code reads.
-    """
-    damaged = BundleError(f"{path.name} is damaged or was changed by hand.", "Install the bundle again.")
-    try:
-        raw = path.read_bytes()
-        manifest = json.loads(raw)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise damaged from error
-    if not isinstance(manifest, dict) or raw != manifest_bytes(manifest):
-        raise damaged
-    if manifest.get("format_version") != format_version:
-        raise BundleError(
-            f"The bundle has format {manifest.get('format_version')}, this version of cmrseg reads {format_version}.",
-            "Upgrade cmrseg, or export the bundle again.",
-        )
-    return manifest
-
-
-def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    """The one way to write a manifest, with the hash of everything else in it under ``manifest_sha256``."""
-    content = {k: v for k, v in manifest.items() if k != "manifest_sha256"}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return (json.dumps(content | {"manifest_sha256": digest}, indent=1, sort_keys=True) + "\n").encode()
-
-
-def verify_files(path: Path, manifest: Mapping[str, Any], manifest_name: str, required: Sequence[str]) -> None:
-    """Compare every file of a bundle's folder with its hash in the manifest.
-
-    Raises:
-        BundleError: a file is missing, changed or superfluous.
-    """
-    expected: Mapping[str, str] = manifest["files"]
-    present = {p.name for p in path.iterdir()} - {manifest_name}
-    wrong = [name for name in required if name not in expected]
-    wrong += sorted(present ^ set(expected))
-    wrong += [n for n in sorted(present & set(expected)) if sha256_of(path / n) != expected[n]]
-    if wrong:
-        raise BundleError(
-            f"In the bundle {path.name!r} these files are missing or changed: {', '.join(dict.fromkeys(wrong))}.",
-            "Install it again; a changed network is never run.",
-        )
+    return Bundle(path, read_verified(path, MANIFEST, FORMAT_VERSION, REQUIRED_FILES))

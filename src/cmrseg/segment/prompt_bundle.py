@@ -7,18 +7,15 @@ prompts to masks), graphs whose weights lie in ``weights.safetensors``, ``CARD.m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.errors import BundleError
-from cmrseg.segment.bundle import read_manifest, verify_files
 from cmrseg.segment.interactive import WindowPrompts
+from cmrseg.segment.manifest import HashedFolder, read_verified, shipped
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import onnx_session
 
@@ -73,31 +70,8 @@ class OnnxPromptNetwork:
 
 
 @dataclass(frozen=True)
-class PromptBundle:
-    """A verified bundle.
-
-    Args:
-        path: its folder.
-        manifest: content of prompt.json.
-    """
-
-    path: Path
-    manifest: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Name of the bundle."""
-        return str(self.manifest["name"])
-
-    @property
-    def version(self) -> str:
-        """Version of the bundle."""
-        return str(self.manifest["version"])
-
-    @property
-    def sha256(self) -> str:
-        """Hash of prompt.json, which holds the hash of every other file: identifies the bundle whole."""
-        return str(self.manifest["manifest_sha256"])
+class PromptBundle(HashedFolder):
+    """A verified bundle, whose manifest is prompt.json."""
 
     def network(self, threads: int | None = None) -> OnnxPromptNetwork:
         """Load the graphs.
@@ -125,8 +99,7 @@ def is_prompt_bundle(path: Path) -> bool:
 
 def shipped_prompt_bundles() -> dict[str, Path]:
     """Folders of the bundles of this sort that ship with the package, by name."""
-    root = Path(str(resources.files("cmrseg") / "bundles"))
-    return {p.name: p for p in sorted(root.iterdir()) if is_prompt_bundle(p)}
+    return shipped(MANIFEST)
 
 
 def prompt_bundle_path(name_or_path: str | Path) -> Path:
@@ -149,6 +122,4 @@ def load_prompt_bundle(name_or_path: str | Path = DEFAULT_PROMPT_BUNDLE) -> Prom
             f"There is no bundle {str(name_or_path)!r} that takes prompts.",
             f"Bundles that ship: {', '.join(shipped_prompt_bundles()) or 'none'}; or give the folder of one.",
         )
-    manifest = read_manifest(path / MANIFEST, FORMAT_VERSION)
-    verify_files(path, manifest, MANIFEST, REQUIRED_FILES)
-    return PromptBundle(path, manifest)
+    return PromptBundle(path, read_verified(path, MANIFEST, FORMAT_VERSION, REQUIRED_FILES))

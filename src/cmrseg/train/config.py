@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import Any
 
 from cmrseg.errors import UsageError
 from cmrseg.losses import noisy_labels
@@ -17,11 +15,8 @@ from cmrseg.models.cascade.config import PRESETS as CASCADES
 from cmrseg.models.unet import UNetConfig
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train.space import Logarithmic, tunable
+from cmrseg.train.stored import StoredConfig, from_dict
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-Config = TypeVar("Config", bound="DataclassInstance")
 PRECISIONS = ("fp32", "bf16")
 LABEL_NOISES = ("dilated", "eroded", "shifted", "fwhm")
 
@@ -188,7 +183,7 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(StoredConfig):
     """One training run."""
 
     name: str = "cine-unet"
@@ -229,30 +224,6 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     """The optimiser."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Nested dictionary of plain values."""
-        return dataclasses.asdict(self)
-
-    def save(self, path: Path) -> None:
-        """Write the configuration as JSON."""
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
-
-    def changed(self, settings: Sequence[str]) -> TrainConfig:
-        """A copy with settings such as ``optim.learning_rate=0.001`` applied; values are JSON, or else strings.
-
-        Raises:
-            UsageError: no such setting, or a value of another type.
-        """
-        config = self
-        for setting in settings:
-            path, _, text = setting.partition("=")
-            try:
-                value = json.loads(text)
-            except json.JSONDecodeError:
-                value = text
-            config = with_setting(config, path.split("."), value, setting)
-        return config
-
     def with_network(self, name: str, size: str) -> TrainConfig:
         """A copy that trains another network of the registry; see `registry.sized` for sizes and errors."""
         return replace(self, network=name, model=registry.sized(name, size, self.input.context_slices))
@@ -263,45 +234,6 @@ class TrainConfig:
         values = json.loads(path.read_text())
         model = from_dict(registry.config_type(values.get("network", "unet")), values.pop("model"))
         return replace(from_dict(cls, values), model=model)
-
-
-def from_dict(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """A frozen configuration from the plain values of `dataclasses.asdict` and JSON, however deeply nested.
-
-    Raises:
-        TypeError: a key that the class does not have.
-    """
-    hints = get_type_hints(kind)
-    made = {}
-    for key, value in values.items():
-        hint = hints.get(key)
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-            made[key] = from_dict(hint, value)
-        else:
-            made[key] = _tuples(value)
-    return kind(**made)
-
-
-def _tuples(value: Any) -> Any:
-    """JSON knows lists only; configurations hold tuples."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def with_setting(config: Config, path: list[str], value: Any, setting: str) -> Config:
-    """A frozen dataclass with one field, however deep, replaced."""
-    name, *deeper = path
-    if name not in {f.name for f in dataclasses.fields(config)}:
-        raise UsageError(
-            f"There is no training setting {setting.partition('=')[0]!r}.", "See docs/how-to/train-a-bundle.md."
-        )
-    old = getattr(config, name)
-    if deeper and dataclasses.is_dataclass(old) and not isinstance(old, type):
-        return dataclasses.replace(config, **{name: with_setting(old, deeper, value, setting)})
-    new = tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
-    new = float(new) if isinstance(old, float) and type(new) is int else new
-    if deeper or type(new) is not type(old):
-        raise UsageError(f"The setting {setting!r} does not fit: {name} is like {old!r}.", "Give a value of that type.")
-    return dataclasses.replace(config, **{name: new})
 
 
 #: Finds the heart on the whole field of view at coarse resolution.

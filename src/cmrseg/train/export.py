@@ -22,7 +22,8 @@ from torch import Tensor, nn
 import cmrseg
 from cmrseg.errors import BundleError
 from cmrseg.io.files import output_folder, sha256_of
-from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST, manifest_bytes
+from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST
+from cmrseg.segment.manifest import write_manifest
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import OnnxPredictor
 from cmrseg.train.data import Split
@@ -131,7 +132,7 @@ def export_bundle(
             "training": [config.to_dict() for config, _ in members],
             "measured": dict(measured),
         }
-        (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
+        write_manifest(folder / MANIFEST, manifest)
 
 
 def half_precision(model: nn.Module) -> nn.Module:

@@ -24,9 +24,10 @@ from cmrseg.models.mae import MaeConfig, MaskedAutoEncoder, masked_loss, random_
 from cmrseg.models.sam.config import IMAGE_ENCODERS, ImageEncoderConfig
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train import augment
-from cmrseg.train.config import PRECISIONS, AugmentConfig, with_setting
+from cmrseg.train.config import PRECISIONS, AugmentConfig
 from cmrseg.train.memory import keep_freed_memory
 from cmrseg.train.pretrain_card import UNSTATED_ID, UNSTATED_TEXT, card
+from cmrseg.train.stored import StoredConfig
 from cmrseg.train.unlabelled import DataRecord, UnlabelledBank, left_out_patients, load_unlabelled
 from cmrseg.train.workers import chosen_device
 
@@ -62,7 +63,7 @@ class PretrainOptimConfig:
 
 
 @dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(StoredConfig):
     """One pre-training run."""
 
     name: str = "encoder"
@@ -110,13 +111,7 @@ class PretrainConfig:
             encoder=sizes,
             mae=MaeConfig(masking="token" if windows else "drop"),
         )
-        for setting in settings:
-            path, _, text = setting.partition("=")
-            try:
-                value = json.loads(text)
-            except json.JSONDecodeError:
-                value = text
-            config = with_setting(config, path.split("."), value, setting)
+        config = config.changed(settings)
         config.check()
         return config
 
@@ -134,11 +129,6 @@ class PretrainConfig:
             raise UsageError("The windows in memory are smaller than those of the network.", "Raise cache_size.")
         if not 0 <= self.check_share < 1:
             raise UsageError(f"A share of {self.check_share} cannot be kept.", "Give check_share from 0 to below 1.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Nested dictionary of plain values, as JSON gives it back."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from cmrseg.models.prompted.config import PromptedConfig
 from cmrseg.segment.preprocess import InputSpec
-from cmrseg.train.config import AugmentConfig, DataConfig, OptimConfig, from_dict, with_setting
+from cmrseg.train.config import AugmentConfig, DataConfig, OptimConfig
 from cmrseg.train.prompt_simulation import PromptConfig
+from cmrseg.train.stored import StoredConfig
 
 
 @dataclass(frozen=True)
-class PromptTrainConfig:
+class PromptTrainConfig(StoredConfig):
     """One training run of a network that takes prompts."""
 
     name: str = "prompt"
@@ -53,33 +49,3 @@ class PromptTrainConfig:
         )
     )
     """The optimiser."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Nested dictionary of plain values, as JSON gives it back."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
-
-    def save(self, path: Path) -> None:
-        """Write the configuration as JSON."""
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> PromptTrainConfig:
-        """Read a configuration written by `save`; unknown keys are an error (TypeError)."""
-        return from_dict(cls, json.loads(path.read_text()))
-
-    def changed(self, settings: Sequence[str]) -> PromptTrainConfig:
-        """A copy with settings such as ``prompts.per_image=4`` applied; values are JSON, or else strings.
-
-        Raises:
-            UsageError: no such setting, or a value of another type.
-        """
-        config = self
-        for setting in settings:
-            path, _, text = setting.partition("=")
-            try:
-                value = json.loads(text)
-            except json.JSONDecodeError:
-                value = text
-            config = with_setting(config, path.split("."), value, setting)
-        return config

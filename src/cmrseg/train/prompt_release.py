@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +21,8 @@ from cmrseg.evaluate.prompted import PromptScore, score_prompts, summarise_promp
 from cmrseg.io.files import output_folder, sha256_of
 from cmrseg.models.blocks import to_channels_last
 from cmrseg.models.prompted.model import PromptedSam, PromptTensors
-from cmrseg.segment.bundle import manifest_bytes
 from cmrseg.segment.interactive import WindowPrompts
+from cmrseg.segment.manifest import write_manifest
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.prompt_bundle import FORMAT_VERSION, MANIFEST, load_prompt_bundle
 from cmrseg.train import cards, prompt_card
@@ -204,7 +203,7 @@ def _describe(
         "measured": dict(measured),
         "files": {p.name: sha256_of(p) for p in sorted(folder.iterdir())},
     }
-    (folder / MANIFEST).write_bytes(manifest_bytes(json.loads(json.dumps(manifest))))
+    write_manifest(folder / MANIFEST, manifest)
 
 
 def _example(config: PromptTrainConfig) -> tuple[Tensor, PromptTensors]:

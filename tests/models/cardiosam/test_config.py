@@ -14,7 +14,7 @@ from cmrseg.errors import UsageError
 from cmrseg.models.cardiosam.config import ABLATION, PRESETS, CardioSAMConfig, CardioSAMTemporalConfig, ablation
 from cmrseg.models.cardiosam.model import CardioSAM
 from cmrseg.models.sam.config import IMAGE_ENCODERS
-from cmrseg.train.config import from_dict
+from cmrseg.train.stored import from_dict
 
 
 def _weights(config: CardioSAMConfig, *, trainable: bool) -> int:

@@ -17,7 +17,7 @@ from cmrseg.errors import UsageError
 from cmrseg.models.sam.config import IMAGE_ENCODERS
 from cmrseg.models.scarnet.config import ABLATION, PRESETS, ScarNetConfig, ablation
 from cmrseg.models.scarnet.model import ScarNet
-from cmrseg.train.config import from_dict
+from cmrseg.train.stored import from_dict
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "scarnet.md"
 
