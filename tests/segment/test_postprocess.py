@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cmrseg.geometry import Geometry
-from cmrseg.labels import CINE, SCAR
+from cmrseg.labels import CINE, LGE_RV, SCAR
 from cmrseg.segment.postprocess import keep_the_heart
 
 GRID = Geometry.from_spacing((1.0, 1.0, 10.0), (40, 40, 3))
@@ -75,4 +75,32 @@ def test_scar_alone_is_no_heart_to_clean() -> None:
     result, findings = keep_the_heart(scattered, SCAR, GRID)
     assert np.array_equal(result, scattered)
     assert result is not scattered
+    assert findings == ()
+
+
+def lge_with(pieces: list[tuple[slice, slice, slice]]) -> np.ndarray:
+    """A thick muscle with a small cavity, and scar in boxes of it; a voxel has 0.01 mL."""
+    labels = np.zeros((1, 3, 40, 40), np.uint8)
+    labels[:, :, 2:38, 2:38] = LGE_RV["lv_myocardium"]
+    labels[:, :, 16:24, 16:24] = LGE_RV["lv_cavity"]
+    for piece in pieces:
+        labels[0][piece] = LGE_RV["scar"]
+    return labels
+
+
+def test_specks_of_scar_become_muscle_and_scar_stays() -> None:
+    scar = (slice(0, 2), slice(4, 9), slice(4, 14))  # 2 x 5 x 10 = 100 voxels, 1 mL, in two slices
+    speck = (slice(2, 3), slice(26, 35), slice(26, 37))  # 9 x 11 = 99 voxels
+    dot = (slice(2, 3), slice(4, 5), slice(34, 35))
+    result, findings = keep_the_heart(lge_with([scar, speck, dot]), LGE_RV, GRID)
+    assert np.array_equal(result, lge_with([scar]))
+    assert [(f.code, f.severity) for f in findings] == [("specks_of_scar", "info")]
+    assert findings[0].message.startswith("2 pieces of scar of less than 1 mL, together 1.0 mL")
+
+
+def test_no_reflow_belongs_to_the_piece_that_surrounds_it() -> None:
+    labels = lge_with([(slice(1, 2), slice(4, 14), slice(4, 14))])
+    labels[0, 1, 8:10, 8:10] = LGE_RV["no_reflow"]
+    result, findings = keep_the_heart(labels, LGE_RV, GRID)
+    assert np.array_equal(result, labels)
     assert findings == ()

@@ -13,6 +13,9 @@ from cmrseg.study import Finding
 #: Removing more than this share of a structure is worth telling the reader.
 NOTABLE_SHARE = 0.05
 NOTABLE_ML = 1.0
+#: Smaller connected pieces of scar count as muscle. Of the scar that experts drew in 30 MyoPS patients, 0.09 % lies in
+#: such pieces, and no patient has those alone; networks draw them in hearts without scar.
+SMALLEST_SCAR_ML = 1.0
 
 
 def keep_the_heart(
@@ -23,7 +26,8 @@ def keep_the_heart(
     Labels of a scheme without LV cavity, such as scar alone, are no heart and stay as they are.
 
     The left ventricle is cavity and muscle together, so that a cavity cut off from its muscle does not survive; voxels
-    that touch by a corner are connected. Background enclosed by a ventricle within a slice becomes its cavity.
+    that touch by a corner are connected. Background enclosed by a ventricle within a slice becomes its cavity. Pieces
+    of scar, no-reflow included, of less than `SMALLEST_SCAR_ML` become muscle.
 
     Args:
         labels_TZYX: uint8 labels in `scheme`.
@@ -31,7 +35,7 @@ def keep_the_heart(
         geometry: their grid, for the volumes in the findings.
 
     Returns:
-        cleaned labels (a new array), and a finding for each structure of which a notable part was removed.
+        cleaned labels (a new array), and a finding for each structure of which a notable part was removed, or any scar.
     """
     cleaned = labels_TZYX.copy()
     if "lv_cavity" not in scheme.numbers:
@@ -66,7 +70,29 @@ def keep_the_heart(
     _fill_holes(cleaned, scheme, left_names, "lv_cavity")
     if "rv_cavity" in scheme.numbers:
         _fill_holes(cleaned, scheme, ("rv_cavity",), "rv_cavity")
+    if "scar" in scheme.numbers:
+        findings += _specks_of_scar(cleaned, scheme, geometry)
     return cleaned, tuple(findings)
+
+
+def _specks_of_scar(labels_TZYX: NDArray[np.uint8], scheme: LabelScheme, geometry: Geometry) -> list[Finding]:
+    """Small pieces of scar become muscle, in place; a finding where there were any."""
+    pieces, voxels = 0, 0
+    for labels_ZYX in labels_TZYX:
+        infarct = scheme.mask(labels_ZYX, *(n for n in ("scar", "no_reflow") if n in scheme.numbers))
+        components, _ = ndimage.label(infarct, structure=np.ones((3, 3, 3)))
+        sizes = np.bincount(components.ravel())
+        small = (sizes * geometry.voxel_volume_ml < SMALLEST_SCAR_ML) & (np.arange(len(sizes)) > 0)
+        specks = small[components]
+        labels_ZYX[specks] = scheme["lv_myocardium"]
+        pieces, voxels = pieces + int(small.sum()), voxels + int(specks.sum())
+    if not pieces:
+        return []
+    message = (
+        f"{pieces} piece{'s' if pieces > 1 else ''} of scar of less than {SMALLEST_SCAR_ML:.0f} mL, together "
+        f"{voxels * geometry.voxel_volume_ml:.1f} mL, counted as muscle: pieces so small are rarely scar."
+    )
+    return [Finding("specks_of_scar", "info", message)]
 
 
 def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
