@@ -51,6 +51,13 @@ def test_every_labelled_frame_gives_stacks_that_repeat_with_the_seed(patients: P
     assert not np.array_equal(other[0].images[0].data, made[0][0].images[0].data)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_share_of_stacks_without_scar_is_what_was_asked_for(patients: Path, share: float) -> None:
+    made = generated_studies(GeneratedConfig(str(patients), per_frame=2, without_scar=share))
+    free = [not truth.scheme.mask(truth.labels, "scar", "no_reflow").any() for _, truth in made]
+    assert np.mean(free) == share
+
+
 def test_nothing_is_generated_without_a_folder() -> None:
     assert list(generated_studies(GeneratedConfig())) == []
 
@@ -63,6 +70,15 @@ def test_a_bank_shows_patients_several_times_and_generated_stacks_once(patients:
     assert len(repeated.images_NLL) == len(plain.images_NLL)
     assert len(mixed) == len(repeated) + len(mixed.images_NLL) - len(plain.images_NLL)
     assert mixed.labels_NLL[len(plain.images_NLL) :].max() <= 5
+
+
+def test_patients_shown_no_times_leave_the_generated_stacks_alone(patients: Path) -> None:
+    generated = GeneratedConfig(str(patients), per_frame=1)
+    bank = build_bank(find_cases(patients, DataConfig()), small(generated, 0))
+    alone = sum(len(truth.labels[0]) for _, truth in generated_studies(generated))
+    assert len(bank) == alone
+    # the patients' windows lie before those of the generated stacks
+    assert bank.context_MS.min() == len(bank.images_NLL) - alone
 
 
 def test_a_network_starts_from_the_bundle_but_for_its_last_layer() -> None:

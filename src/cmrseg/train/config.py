@@ -88,6 +88,9 @@ class GeneratedConfig:
     """Its layout."""
     per_frame: int = 2
     """Stacks made of every labelled frame."""
+    without_scar: float = 0.2
+    """Share of stacks without scar, 0 to 1. Real training data may have scar in every patient; what a network claims in
+    hearts without any is learnt here."""
     seed: int = 0
     """Seed of scars, contrast and scanner."""
     leave_out: tuple[str, ...] = ()
@@ -141,7 +144,7 @@ class DataConfig:
     label_noise: LabelNoiseConfig = field(default_factory=LabelNoiseConfig)
     """Errors put into the labels of the patients who train."""
     repeats: int = 1
-    """Times that an epoch shows each slice of the patients, beside once what is generated."""
+    """Times that an epoch shows each slice of the patients, beside once what is generated; 0 trains on that alone."""
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
     """What is generated to train on beside the patients."""
     cache_size: int = 192

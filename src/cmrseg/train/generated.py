@@ -35,7 +35,7 @@ def generated_studies(config: GeneratedConfig) -> Iterator[tuple[Study, Truth]]:
         for k, frame in enumerate(truth.frames):
             for copy in range(config.per_frame):
                 seed = [config.seed, number, k, copy]
-                spec = random_spec(np.random.default_rng(seed))
+                spec = random_spec(np.random.default_rng(seed), without_scar=config.without_scar)
                 whole_seed = int(np.random.default_rng([*seed, 1]).integers(2**31))
                 made = enhance(image.data[frame], truth.labels[k], image.geometry, spec, whole_seed)
                 labels = made.segmentation.labels

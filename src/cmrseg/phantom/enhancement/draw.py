@@ -10,14 +10,17 @@ from cmrseg.phantom.enhancement.spec import EnhancementSpec, Lesion
 TERRITORIES = ((60.0, 50.0, 0.5), (190.0, 40.0, 0.2), (295.0, 45.0, 0.3))
 
 
-def random_spec(random: np.random.Generator, *, scar: bool | None = None) -> EnhancementSpec:
+def random_spec(
+    random: np.random.Generator, *, scar: bool | None = None, without_scar: float = 0.2
+) -> EnhancementSpec:
     """Draw a picture; the same state of the generator gives the same spec.
 
     Args:
         random: where chance comes from.
-        scar: with (True) or without (False) scar; None leaves it to chance, four of five with scar.
+        scar: with (True) or without (False) scar; None leaves it to chance.
+        without_scar: share of pictures without scar where chance decides, 0 to 1.
     """
-    with_scar = bool(random.random() < 0.8) if scar is None else scar
+    with_scar = bool(random.random() < 1 - without_scar) if scar is None else scar
     lesions = random_lesions(random) if with_scar else ()
     return EnhancementSpec(lesions=lesions, **_contrast(random), **_scanner(random))  # type: ignore[arg-type]
 
