@@ -76,7 +76,7 @@ def label_noise(scale: Scale, encoder_weights: str) -> Rows:
     """Errors of a known kind in the training labels, with and without the divergence; arguments as `kl_weight`."""
     rows: Rows = []
     for kind in ("", *LABEL_NOISES):
-        noise = LabelNoiseConfig(kind, NOISE_MM.get(kind, 0.0))
+        noise = LabelNoiseConfig(kind, NOISE_MM[kind]) if kind else LabelNoiseConfig()
         for weight in (0.0, KL):
             name = f"{kind or 'clean'} labels, KL {weight:g}"
             rows.append(_with_data(_row(scale, name, encoder_weights, weighted(weight)), label_noise=noise))
