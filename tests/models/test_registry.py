@@ -51,6 +51,13 @@ def test_names_are_unique_and_an_unknown_one_is_refused_with_those_there_are() -
     assert "unet" in str(refused.value.remedy)
 
 
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
+def test_at_the_cpu_size_no_network_is_too_large_for_two_cores(entry: ModelEntry) -> None:
+    with torch.device("meta"):
+        network = registry.build(entry.name, registry.sized(entry.name, "cpu", 3))
+    assert sum(p.numel() for p in network.parameters()) < 20e6
+
+
 def test_a_configuration_of_another_network_is_refused() -> None:
     with pytest.raises(UsageError, match="UNetConfig does not configure 'cardiosam'"):
         registry.build("cardiosam", UNetConfig())

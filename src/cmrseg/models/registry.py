@@ -85,6 +85,7 @@ _TRANSUNET = ModelEntry(
     config="cmrseg.models.transunet:TransUNetConfig",
     summary="Residual network and vision transformer, decoder with skips; 105 M weights",
     source="Chen et al., arXiv 2102.04306",
+    presets="cmrseg.models.transunet:PRESETS",
     tiny={
         "image_size": 64,
         "stem_width": 8,
