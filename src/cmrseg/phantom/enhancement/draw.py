@@ -10,9 +10,7 @@ from cmrseg.phantom.enhancement.spec import EnhancementSpec, Lesion
 TERRITORIES = ((60.0, 50.0, 0.5), (190.0, 40.0, 0.2), (295.0, 45.0, 0.3))
 
 
-def random_spec(
-    random: np.random.Generator, *, scar: bool | None = None, without_scar: float = 0.2
-) -> EnhancementSpec:
+def random_spec(random: np.random.Generator, *, scar: bool | None = None, without_scar: float = 0.2) -> EnhancementSpec:
     """Draw a picture; the same state of the generator gives the same spec.
 
     Args:
