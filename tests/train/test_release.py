@@ -86,3 +86,22 @@ def test_a_card_says_when_nothing_was_generated() -> None:
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
     measured = Measured(summarise(scores), summarise(scores), [Split(("a",), ("b",))], Split((), ()), LGE)
     assert "Nothing was generated" in lge_card(info, scores, measured)
+
+
+def test_a_card_follows_the_weights_that_training_began_with_back_to_the_first(tmp_path: Path) -> None:
+    scores = [scored(masks(50), masks(100)), scored(masks(80), masks(80))]
+    info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
+
+    def card(start_from: str) -> str:
+        config = replace(LGE, start_from=start_from)
+        return lge_card(
+            info, scores, Measured(summarise(scores), summarise(scores), [Split(("a",), ("b",))], Split((), ()), config)
+        )
+
+    assert "with random weights." in card("")
+    assert "with the weights of the cine bundle." in card("cine:2")
+    made = GeneratedConfig("acdc")
+    replace(LGE, data=replace(LGE.data, repeats=0, generated=made)).save(tmp_path / "config.json")
+    told = card(str(tmp_path))
+    assert "saw generated stacks alone and began with\nthe weights of the cine bundle." in told
+    assert str(tmp_path) not in told

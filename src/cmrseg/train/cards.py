@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -170,7 +171,7 @@ medical device.
 {len(splits)} plain 2-D U-Nets that see a slice with its neighbours in a window of {config.input.size} x \
 {config.input.size} pixels of {config.input.spacing_mm:g} mm
 round the heart, and the network of the cine bundle that finds the heart, which was never shown LGE. Training began
-with the weights of the cine bundle.
+with {_weights_before(config)}.
 
 ## What it was trained on
 
@@ -206,6 +207,18 @@ Long-axis views, T1 maps, early enhancement, diffuse fibrosis, amyloid, children
 
 Research only, non-commercial, with attribution (see `LICENSE`).
 """
+
+
+def _weights_before(config: TrainConfig) -> str:
+    """What a training began with, as the end of a sentence; earlier runs are followed back."""
+    if not config.start_from:
+        return "random weights"
+    earlier = Path(config.start_from) / "config.json"
+    if not earlier.is_file():
+        return f"the weights of the {config.start_from.partition(':')[0]} bundle"
+    first = TrainConfig.load(earlier)
+    saw = "generated stacks alone" if first.data.generated.cine and not first.data.repeats else "the same data"
+    return f"those of a network that saw {saw} and began with\n{_weights_before(first)}"
 
 
 def _who_trained(splits: Sequence[Split]) -> str:

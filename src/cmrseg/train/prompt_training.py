@@ -102,7 +102,9 @@ def prompt_bank(
         generated = layout.generated
         if layout is config.cine and config.generated_per_frame:
             hidden = (*split.validation, *split.test)
-            generated = GeneratedConfig(str(data), layout.layout, config.generated_per_frame, config.seed, hidden)
+            generated = GeneratedConfig(
+                str(data), layout.layout, config.generated_per_frame, seed=config.seed, leave_out=hidden
+            )
         chosen = [case for case in cases if case.case_id in set(split.train)]
         banks.append(build_bank(chosen, replace(base, data=replace(layout, generated=generated))))
     starts = np.cumsum([0, *(len(bank.images_NLL) for bank in banks)])

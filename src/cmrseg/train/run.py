@@ -21,6 +21,7 @@ from cmrseg.segment.engine import Pipeline, Stage, find_heart
 from cmrseg.train.bank import build_bank
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import Split, find_cases, load_case, make_split
+from cmrseg.train.lineage import check_lineage
 from cmrseg.train.loop import train
 from cmrseg.train.predict import TorchPredictor, load_run, stage_of
 from cmrseg.train.workers import Workers
@@ -43,11 +44,13 @@ def run_training(
         the last validation: ``dice_mean`` and the rest for a segmenter, ``centre_error_mm`` for a locator.
 
     Raises:
-        UsageError: no data, a group too small to split, or a run folder of another configuration.
+        UsageError: no data, a group too small to split, a run folder of another configuration, or patients held out
+            who trained the weights it begins with.
     """
     workers = Workers.join(config.device)
     cases = find_cases(data, config.data)
     split = make_split(cases, config.data)
+    check_lineage(config, split)
     if workers.first:
         run.mkdir(parents=True, exist_ok=True)
         _same_configuration(config, run)
