@@ -202,6 +202,14 @@ def test_descent_finds_the_scar(name: str) -> None:
     assert torch.equal(logits.argmax(1), target)
 
 
+def test_whole_numbers_as_class_weights_are_as_good_as_fractions() -> None:
+    config = TrainConfig().changed(["loss.class_weights=[1,2,1,1]"]).loss
+    logits, target = torch.randn(2, 4, 6, 6), torch.randint(0, 4, (2, 6, 6))
+    fractions = dataclasses.replace(config, class_weights=(1.0, 2.0, 1.0, 1.0))
+    totals = [CompositeLoss(c)(Outputs(logits), target)["total"] for c in (config, fractions)]
+    assert torch.equal(*totals)
+
+
 def test_every_row_of_the_ablation_leaves_one_thing_out() -> None:
     whole, *rows = ablation().values()
     assert whole == PRESETS["corrected"]

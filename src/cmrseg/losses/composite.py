@@ -155,7 +155,7 @@ class CompositeLoss:
     ) -> None:
         self.config, self.spacing_mm = config, spacing_mm
         self._penalty_KK = penalty_matrix(names)
-        self._weights_K = torch.tensor(config.class_weights) if config.class_weights else None
+        self._weights_K = torch.tensor(config.class_weights, dtype=torch.float32) if config.class_weights else None
 
     def __call__(self, outputs: Outputs, target_BHW: Tensor) -> dict[str, Tensor]:
         """Every term that has a weight, unweighted, and their weighted sum under ``total``.
