@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from test_lge_scores import masks, scored
 
+from cmrseg.errors import OutputError
 from cmrseg.evaluate.lge import summarise
 from cmrseg.models.unet import UNetConfig
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
@@ -18,6 +20,7 @@ from cmrseg.train.cards import Measured, lge_card
 from cmrseg.train.config import LGE, DataConfig, GeneratedConfig, OptimConfig, TrainConfig
 from cmrseg.train.data import Split
 from cmrseg.train.export import BundleInfo
+from cmrseg.train.prompt_release import release_prompt
 from cmrseg.train.release import release
 from cmrseg.train.run import run_training
 
@@ -66,6 +69,16 @@ def test_folds_become_a_bundle_whose_card_tells_each_patient_measured_by_a_stran
     assert (lines[0].split(":")[0], lines[1].split(":")[0]) == ("fp32", "int8")
 
 
+def test_a_folder_in_the_way_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    nowhere = tmp_path / "no run"
+    with pytest.raises(OutputError, match="already exists"):
+        release(tmp_path / "mine", [nowhere], nowhere, nowhere, "2.0", lambda line: None)
+    with pytest.raises(OutputError, match="already exists"):
+        release_prompt(tmp_path / "mine", nowhere, nowhere, "2.0", lambda line: None)
+
+
 def test_card_of_an_lge_bundle_tells_scar_mass_before_dice() -> None:
     scores = [scored(masks(50), masks(100)), scored(masks(80), masks(80)), scored(masks(0), masks(20))]
     summary = summarise(scores)
@@ -77,7 +90,7 @@ def test_card_of_an_lge_bundle_tells_scar_mass_before_dice() -> None:
     assert card.index("Scar mass") < card.index("Dice of scar")
     assert f"mean {np.mean(dice):.3f} (SD {np.std(dice, ddof=1):.3f}), median 0.667, worst 0.000" in card
     assert f"bias {-0.7 * 1.05 / 3:+.1f} g" in card
-    assert "3 stacks generated" in card
+    assert "(3 of each frame)" in card
     assert "Hearts not found: 0 of 3" in card
 
 

@@ -55,7 +55,7 @@ def output_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         OutputError: the target exists and may not be replaced, or writing failed (disk full, no permission).
     """
-    _check_target(target, replace)
+    refuse_existing(target, replace=replace)
     partial = target.with_name(f".{target.name}.partial-{secrets.token_hex(8)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def output_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         try:
             yield partial
             _flush(partial)
-            _check_target(target, replace)
+            refuse_existing(target, replace=replace)
             _move_into_place(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -75,7 +75,13 @@ def output_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         ) from error
 
 
-def _check_target(target: Path, replace: bool) -> None:
+def refuse_existing(target: Path, *, replace: bool = False) -> None:
+    """Raise OutputError where a folder could not be put, which is better known before hours of work than after.
+
+    Args:
+        target: folder to be made; an empty one may be there.
+        replace: one that cmrseg wrote may be there too.
+    """
     if not os.path.lexists(target):
         return
     if target.is_dir() and not target.is_symlink():

@@ -155,8 +155,8 @@ def lge_card(info: BundleInfo, scores: Sequence[LgeScore], measured: Measured) -
     )
     made = config.data.generated
     beside = (
-        f"Beside them, {made.per_frame} stacks generated from each labelled frame of the 100 ACDC patients,\nwith "
-        "scars of known extent."
+        "Beside them, LGE generated from the labelled frames of the 100 ACDC patients "
+        f"({made.per_frame} of each frame),\nwith scars of known extent."
         if made.cine
         else "Nothing was generated beside them."
     )
@@ -218,7 +218,7 @@ def _weights_before(config: TrainConfig) -> str:
         return f"the weights of the {config.start_from.partition(':')[0]} bundle"
     first = TrainConfig.load(earlier)
     saw = "generated stacks alone" if first.data.generated.cine and not first.data.repeats else "the same data"
-    return f"those of a network that saw {saw} and began with\n{_weights_before(first)}"
+    return f"the weights of a network that saw {saw} and began with\n{_weights_before(first)}"
 
 
 def _who_trained(splits: Sequence[Split]) -> str:

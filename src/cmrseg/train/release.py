@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cmrseg.evaluate.evaluators import evaluator_of
 from cmrseg.geometry import Window
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.io.files import refuse_existing
 from cmrseg.segment import bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
 from cmrseg.segment.runtime import predictor
@@ -75,7 +76,9 @@ def release(
 
     Raises:
         BundleError: runs that do not belong together, or an export that differs from torch.
+        OutputError: the target exists, or writing failed.
     """
+    refuse_existing(target)
     config = TrainConfig.load(segmenters[0] / "config.json")
     product, evaluator = PRODUCTS[config.scheme], evaluator_of(config.scheme)
     splits = [Split.load(run / "split.json") for run in segmenters]
