@@ -27,6 +27,9 @@ def experiment_command(
     encoder: Annotated[
         str, typer.Option(help="Weights of the SAM encoders: a checkpoint, a bundle, or the name of one.")
     ] = "",
+    start_from: Annotated[
+        str, typer.Option(help="Folder of a trained run: rows of its network begin with its weights.")
+    ] = "",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of every training, or the first of several.")] = 0,
     seeds: Annotated[int, typer.Option(help="Trainings of each row: the table then has mean and SD.")] = 1,
@@ -54,6 +57,8 @@ def experiment_command(
             acute_features.run_acute_features(Path(cine) if cine else None, output, scale, seed, typer.echo)
             typer.echo((output / "table.md").read_text(encoding="utf-8"))
             return
-        options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout)
+        options = ExperimentOptions(
+            scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout, start_from
+        )
         run_experiment(name, data, output, options, lambda line: typer.echo(line))
         typer.echo(table_path(name, output).read_text())

@@ -39,6 +39,7 @@ from cmrseg.experiments.runner import (
 )
 from cmrseg.experiments.scale import Scale, scale_of
 from cmrseg.experiments.tables import csv_text, markdown
+from cmrseg.train.config import TrainConfig
 
 Rows = Callable[[Scale, str], Sequence[Row | ForeignRow]]
 #: From what was trained, root of the patients and scale to files in the folders of the runs.
@@ -244,6 +245,8 @@ class ExperimentOptions:
     """Folder of labelled cine patients from whom LGE is generated to train on too, in experiments on LGE; or empty."""
     layout: str = ""
     """Layout of the patients; empty for the kind's own."""
+    start_from: str = ""
+    """Run folder whose weights every row of its network begins with; empty to begin as the row says."""
 
 
 def run_experiment(
@@ -260,8 +263,8 @@ def run_experiment(
         report: takes lines of progress.
 
     Raises:
-        UsageError: no such experiment or scale, no seeds, no data at a scale that needs them, or figures alone were
-            wanted and matplotlib is not installed.
+        UsageError: no such experiment or scale, no seeds, no data at a scale that needs them, no run to begin with, or
+            figures alone were wanted and matplotlib is not installed.
     """
     if name not in EXPERIMENTS:
         raise UsageError(f"There is no experiment {name!r}.", f"Experiments: {', '.join(EXPERIMENTS)}.")
@@ -285,7 +288,7 @@ def run_experiment(
     minutes = scale.minutes if experiment.equal_minutes else 0.0
     if options.minutes is not None:
         minutes = options.minutes
-    results = run_rows(_rows(experiment, scale, options), root, out, minutes, report, options.seeds)
+    results = run_rows(rows_of(experiment, scale, options), root, out, minutes, report, options.seeds)
     title = experiment.title + ("" if data is not None else _MADE[made_of_cine])
     scores = {r.name: row_scores(run_folder(out, r.name), root) for r in results if r.measured}
     found = views.trained(results, out, scores)
@@ -334,14 +337,31 @@ def _chosen(scale: Scale, options: ExperimentOptions) -> Scale:
     return replace(scale, base=replace(scale.base, threads=options.threads, seed=options.seed, data=data))
 
 
-def _rows(experiment: Experiment, scale: Scale, options: ExperimentOptions) -> list[Row | ForeignRow]:
+def rows_of(experiment: Experiment, scale: Scale, options: ExperimentOptions) -> list[Row | ForeignRow]:
+    """Every row of an experiment in the order of its table, as the user chose; UsageError as `run_experiment`."""
     rows: list[Row | ForeignRow] = list(experiment.rows(scale, options.encoder_weights))
     if experiment.foreign:
         said = {k: dict(zip(cardiosam.METRICS_1, v, strict=True)) for k, v in paper.TABLE_1.items()}
         rows.append(nnunet_row(scale, said["nnU-Net"], options.nnunet))
         rows.append(sam2_row(scale, said["SAM-2, oracle-prompted"], options.sam2))
         rows.sort(key=lambda row: list(paper.TABLE_1).index(row.name))
-    return rows
+    return _begun(rows, options.start_from) if options.start_from else rows
+
+
+def _begun(rows: Sequence[Row | ForeignRow], source: str) -> list[Row | ForeignRow]:
+    """Rows of the network of a run, which begin with its weights and say so, among the others."""
+    if not (Path(source) / "checkpoint.safetensors").is_file():
+        raise UsageError(f"There is no trained run in {source}.", "Give --start-from the folder of one.")
+    network = TrainConfig.load(Path(source) / "config.json").network
+    if not any(isinstance(row, Row) and row.config.network == network for row in rows):
+        raise UsageError(f"No row trains the network {network!r}.", "Leave --start-from out.")
+    begun: list[Row | ForeignRow] = []
+    for row in rows:
+        if isinstance(row, Row) and row.config.network == network:
+            note = "; ".join(part for part in (row.note, f"begins with the run {Path(source).name}") if part)
+            row = replace(row, config=replace(row.config, start_from=source), note=note)
+        begun.append(row)
+    return begun
 
 
 def _write(name: str, title: str, results: Sequence[RowResult], found: Mapping[str, views.Trained], out: Path) -> None:
