@@ -95,7 +95,21 @@ def test_specks_of_scar_become_muscle_and_scar_stays() -> None:
     result, findings = keep_the_heart(lge_with([scar, speck, dot]), LGE_RV, GRID)
     assert np.array_equal(result, lge_with([scar]))
     assert [(f.code, f.severity) for f in findings] == [("specks_of_scar", "info")]
-    assert findings[0].message.startswith("2 pieces of scar of less than 1 mL, together 1.0 mL")
+    assert findings[0].message.startswith("2 pieces of scar, together 1.0 mL, counted as muscle: smaller than 1 mL")
+
+
+def test_faint_pieces_not_much_larger_become_muscle_and_sure_or_large_ones_stay() -> None:
+    faint = (slice(0, 1), slice(2, 15), slice(2, 15))  # 13 x 13 = 169 voxels, 1.7 mL
+    sure = (slice(0, 1), slice(25, 38), slice(25, 38))
+    large = (slice(1, 3), slice(25, 38), slice(3, 15))  # 2 x 13 x 12 = 312 voxels, 3.1 mL
+    probability = np.zeros((1, 3, 40, 40), np.float32)
+    for piece, level in ((faint, 0.79), (sure, 0.81), (large, 0.6)):
+        probability[0][piece] = level
+    labels = lge_with([faint, sure, large])
+    result, findings = keep_the_heart(labels, LGE_RV, GRID, probability)
+    assert np.array_equal(result, lge_with([sure, large]))
+    assert findings[0].message.startswith("1 piece of scar, together 1.7 mL")
+    assert np.array_equal(keep_the_heart(labels, LGE_RV, GRID)[0], labels)
 
 
 def test_no_reflow_belongs_to_the_piece_that_surrounds_it() -> None:

@@ -106,12 +106,16 @@ def segment(image: Image, pipeline: Pipeline, options: SegmentOptions = SegmentO
     centre_xy = find_heart(image, pipeline.locator)
     labels = np.empty(image.data.shape, np.uint8)
     agreements: list[Mapping[str, float]] = []
-    for frame, (labels_ZYX, agreement) in enumerate(_frames(image, pipeline, centre_xy)):
+    scars: list[NDArray[np.float32]] = []
+    for frame, (labels_ZYX, agreement, scar_ZYX) in enumerate(_frames(image, pipeline, centre_xy)):
         labels[frame] = labels_ZYX
         agreements.append(agreement)
+        if scar_ZYX is not None:
+            scars.append(scar_ZYX)
     findings: tuple[Finding, ...] = ()
     if options.clean_up:
-        labels, findings = keep_the_heart(labels, pipeline.scheme, image.geometry)
+        scar_TZYX = np.stack(scars) if scars else None
+        labels, findings = keep_the_heart(labels, pipeline.scheme, image.geometry, scar_TZYX)
     names = pipeline.scheme.foreground_names
     per_frame = np.array([np.mean([a[n] for n in names]) for a in agreements if a])
     return Segmentation(
@@ -160,13 +164,17 @@ def _no_heart() -> InputRefused:
 
 def _frames(
     image: Image, pipeline: Pipeline, centre_xy: tuple[float, float]
-) -> Iterator[tuple[NDArray[np.uint8], Mapping[str, float]]]:
-    """Labels on the image grid [Z, Y, X] and agreement of the members, frame by frame, to keep memory small."""
-    stage = pipeline.segmenter
+) -> Iterator[tuple[NDArray[np.uint8], Mapping[str, float], NDArray[np.float32] | None]]:
+    """Labels on the image grid [Z, Y, X], agreement of the members and, of LGE, the probability of scar or no-reflow on
+    that grid; frame by frame, to keep memory small."""
+    stage, scheme = pipeline.segmenter, pipeline.scheme
     window = stage.spec.window(image.geometry, centre_xy)
+    infarct = [1 + k for k, name in enumerate(scheme.foreground_names) if name in ("scar", "no_reflow")]
     for data_ZYX in image.data:
         members = stage.probabilities(window.extract(data_ZYX))
-        yield labels_on_image(window, members.mean(axis=0), pipeline.scheme), _agreement(members, pipeline.scheme)
+        mean_ZKHW = members.mean(axis=0)
+        scar_ZYX = window.restore(mean_ZKHW[:, infarct].sum(axis=1, keepdims=True))[:, 0] if infarct else None
+        yield labels_on_image(window, mean_ZKHW, scheme), _agreement(members, scheme), scar_ZYX
 
 
 def labels_on_image(window: Window, probabilities_ZKHW: NDArray[np.float32], scheme: LabelScheme) -> NDArray[np.uint8]:
