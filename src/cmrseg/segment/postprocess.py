@@ -110,7 +110,7 @@ def _specks_of_scar(
     together_ml = voxels * geometry.voxel_volume_ml
     message = (
         f"{pieces} piece{'s' if pieces > 1 else ''} of scar, together {together_ml:.1f} mL, counted as muscle: smaller "
-        f"than {SMALLEST_SCAR_ML:.0f} mL, or smaller than {SMALL_SCAR_ML:.0f} mL and uncertain. Such pieces are rarely scar."
+        f"than {SMALLEST_SCAR_ML:.0f} mL, or than {SMALL_SCAR_ML:.0f} mL and uncertain. Such pieces are rarely scar."
     )
     return [Finding("specks_of_scar", "info", message)]
 
