@@ -39,6 +39,7 @@ from cmrseg.experiments.runner import (
 )
 from cmrseg.experiments.scale import Scale, scale_of
 from cmrseg.experiments.tables import csv_text, markdown
+from cmrseg.train.checkpoint import is_run
 from cmrseg.train.config import TrainConfig
 
 Rows = Callable[[Scale, str], Sequence[Row | ForeignRow]]
@@ -350,7 +351,7 @@ def rows_of(experiment: Experiment, scale: Scale, options: ExperimentOptions) ->
 
 def _begun(rows: Sequence[Row | ForeignRow], source: str) -> list[Row | ForeignRow]:
     """Rows of the network of a run, which begin with its weights and say so, among the others."""
-    if not (Path(source) / "checkpoint.safetensors").is_file():
+    if not is_run(Path(source)):
         raise UsageError(f"There is no trained run in {source}.", "Give --start-from the folder of one.")
     network = TrainConfig.load(Path(source) / "config.json").network
     if not any(isinstance(row, Row) and row.config.network == network for row in rows):

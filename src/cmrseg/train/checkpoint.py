@@ -12,6 +12,11 @@ from torch import Tensor, nn
 NAME = "checkpoint.safetensors"
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds the weights of a training."""
+    return (folder / NAME).is_file()
+
+
 def save(run: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
     """Write weights, averaged weights and the optimiser's state; frozen weights stand in the average alone.
 

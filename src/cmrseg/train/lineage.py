@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cmrseg.errors import UsageError
 from cmrseg.segment.bundle import load
+from cmrseg.train.checkpoint import is_run
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import Split
 
@@ -22,7 +23,7 @@ def patients_behind(source: str) -> frozenset[str]:
     if not source:
         return frozenset()
     run = Path(source)
-    if not (run / "checkpoint.safetensors").is_file():
+    if not is_run(run):
         name, _, member = source.partition(":")
         return frozenset(load(name).manifest["member_splits"][int(member or 0)]["train"])
     config = TrainConfig.load(run / "config.json")

@@ -16,6 +16,7 @@ from cmrseg.models import registry
 from cmrseg.models.blocks import to_channels_last
 from cmrseg.segment.bundle import load
 from cmrseg.segment.engine import Stage
+from cmrseg.train.checkpoint import is_run
 from cmrseg.train.config import TrainConfig
 
 
@@ -68,7 +69,7 @@ def start_from(source: str, model: nn.Module) -> tuple[str, ...]:
         UsageError: the layers are not the same.
         BundleError: no bundle, or a damaged one.
     """
-    if (Path(source) / "checkpoint.safetensors").is_file():
+    if is_run(Path(source)):
         weights = load_run(Path(source))[1].state_dict()
     else:
         name, _, member = source.partition(":")
