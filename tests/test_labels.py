@@ -43,6 +43,12 @@ def test_whole_myocardium_is_the_union() -> None:
     assert CINE.whole_myocardium(np.array([0, 1, 2, 3])).tolist() == [False, False, True, False]
 
 
+def test_infarct_is_scar_and_no_reflow_as_far_as_a_scheme_tells_them() -> None:
+    assert LGE.infarct(np.array([0, 1, 2, 3, 4])).tolist() == [False, False, False, True, True]
+    assert MYOPS.infarct_names == ("scar",)
+    assert not CINE.infarct(np.array([0, 1, 2, 3])).any()
+
+
 @pytest.mark.parametrize(
     "numbers", [{"background": 1}, {"background": 0, "liver": 1}, {"background": 0, "scar": 1, "lv_cavity": 1}]
 )

@@ -62,6 +62,15 @@ class LabelScheme:
         """Boolean mask of the union of the named structures, same shape as `labels`."""
         return np.isin(labels, [self.numbers[n] for n in names])
 
+    @property
+    def infarct_names(self) -> tuple[str, ...]:
+        """Scar, and no-reflow within it, as far as the scheme tells them."""
+        return tuple(n for n in ("scar", "no_reflow") if n in self.numbers)
+
+    def infarct(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Boolean mask of the infarct, no-reflow included; empty in a scheme that does not know it."""
+        return self.mask(labels, *self.infarct_names)
+
     def whole_myocardium(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Boolean mask of the whole LV muscle, scar and oedema included."""
         return self.mask(labels, *self.whole_myocardium_names)

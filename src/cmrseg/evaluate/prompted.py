@@ -84,9 +84,8 @@ def _structures(labels_ZYX: NDArray[np.uint8], truth: Truth) -> Iterator[tuple[s
     muscle = scheme.whole_myocardium(labels_ZYX)
     remote = scheme.mask(labels_ZYX, "lv_myocardium")
     yield "myocardium", muscle, np.where(remote.any((1, 2), keepdims=True), remote, muscle)
-    infarct = [name for name in ("scar", "no_reflow") if name in scheme.numbers]
-    if infarct:
-        scar = scheme.mask(labels_ZYX, *infarct)
+    if scheme.infarct_names:
+        scar = scheme.infarct(labels_ZYX)
         yield "scar", scar, scar
 
 

@@ -220,7 +220,7 @@ def _loss(
 ) -> float:
     """The training's loss of the masks in boxes, of all slices of a patient."""
     window, _, logits = logits_in_boxes(image, model, boxes, centre_xy)
-    scar_ZYX = truth.scheme.mask(truth.labels[0], *(p for p in ("scar", "no_reflow") if p in truth.scheme.numbers))
+    scar_ZYX = truth.scheme.infarct(truth.labels[0])
     target = torch.from_numpy(window.extract(scar_ZYX.astype(np.float32)) >= 0.5).long()
     names = ("background", *model.pipeline.scheme.foreground_names)
     criterion = CompositeLoss(replace(config.loss, detection=0.0), names, config.input.spacing_mm)

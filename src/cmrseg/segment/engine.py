@@ -169,7 +169,7 @@ def _frames(
     that grid; frame by frame, to keep memory small."""
     stage, scheme = pipeline.segmenter, pipeline.scheme
     window = stage.spec.window(image.geometry, centre_xy)
-    infarct = [1 + k for k, name in enumerate(scheme.foreground_names) if name in ("scar", "no_reflow")]
+    infarct = [1 + k for k, name in enumerate(scheme.foreground_names) if name in scheme.infarct_names]
     for data_ZYX in image.data:
         members = stage.probabilities(window.extract(data_ZYX))
         mean_ZKHW = members.mean(axis=0)

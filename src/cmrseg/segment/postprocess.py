@@ -94,7 +94,7 @@ def _specks_of_scar(
     """Small pieces of scar, and faint ones not much larger, become muscle, in place; a finding where there were any."""
     pieces, voxels = 0, 0
     for frame, labels_ZYX in enumerate(labels_TZYX):
-        infarct = scheme.mask(labels_ZYX, *(n for n in ("scar", "no_reflow") if n in scheme.numbers))
+        infarct = scheme.infarct(labels_ZYX)
         components, count = ndimage.label(infarct, structure=np.ones((3, 3, 3)))
         volumes_ml = np.bincount(components.ravel()) * geometry.voxel_volume_ml
         dropped = volumes_ml < SMALLEST_SCAR_ML

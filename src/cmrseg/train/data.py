@@ -103,8 +103,7 @@ def strata(cases: Iterable[Case], config: DataConfig) -> dict[str, list[str]]:
 
 def _scar_ml(case: Case, config: DataConfig) -> float:
     truth = load_case(case, config)[1]
-    names = [n for n in ("scar", "no_reflow") if n in truth.scheme.numbers]
-    return float(truth.scheme.mask(truth.labels, *names).sum()) * truth.geometry.voxel_volume_ml
+    return float(truth.scheme.infarct(truth.labels).sum()) * truth.geometry.voxel_volume_ml
 
 
 def deal(groups: Mapping[str, Sequence[str]], shares: Sequence[float], seed: int) -> tuple[tuple[str, ...], ...]:

@@ -30,9 +30,8 @@ def tidy_scar(labels: NDArray[np.uint8], scheme: LabelScheme, smallest_px: int =
         and input without scar come back as they are.
     """
     tidied = labels.copy()
-    diseased = tuple(n for n in ("scar", "no_reflow") if n in scheme.numbers)
     for slice_YX in () if tidied.size == 0 else tidied.reshape(-1, *tidied.shape[-2:]):
-        pieces, count = ndimage.label(scheme.mask(slice_YX, *diseased), structure=_CORNERS)
+        pieces, count = ndimage.label(scheme.infarct(slice_YX), structure=_CORNERS)
         if not count:
             continue
         healthy = scheme.mask(slice_YX, "lv_myocardium", "lv_cavity")
