@@ -54,6 +54,14 @@ def test_only_places_inside_a_box_answer_and_the_best_one_should_score_its_overl
     assert not aim[~answers].any()
 
 
+def test_of_boxes_that_fit_about_alike_each_is_aimed_at_about_alike() -> None:
+    # the true box is 12 x 12 round (10, 10); shifted by a place's 4 px a box overlaps it by 8 x 12 / (2 x 144 - 8 x 12)
+    aim, _, _ = assign(proposals(around(6.0), torch.zeros(64)), 0, boxes_of_masks(square((4, 4, 16, 16)), 2, 4))
+    beside = (places() == torch.tensor([14.0, 10.0])).all(-1)
+    # scores are alike, so that the aim is the overlap, which the sixth power would make 0.016
+    assert float(aim[beside]) == pytest.approx(0.5)
+
+
 def test_a_box_between_places_has_its_nearest_one() -> None:
     target = square((11, 11, 13, 13))  # places at 10 and 14
     aim, answers, _ = assign(proposals(around(1.0), torch.zeros(64)), 0, boxes_of_masks(target, 2, 4))

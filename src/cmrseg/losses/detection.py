@@ -14,9 +14,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from cmrseg.models.detector.boxes import Boxes, boxes_of_masks, generalised_overlap, overlap
 from cmrseg.models.outputs import DenseBoxes
 
-#: Exponents of score and overlap in the alignment, and places that answer for a box; those of Feng et al. but for the
-#: score's, which is halved so that the first, blind scores do not decide.
-SCORE_POWER, OVERLAP_POWER, PLACES = 0.5, 6.0, 13
+#: Exponents of score and overlap in the alignment, and places that answer for a box. The places are Feng's, whose
+#: exponents are 1 and 6. The score's is halved, so that the first, blind scores do not decide. The sixth power of the
+#: overlap needs boxes that fit already: from a few dozen patients boxes overlap by half, and whichever of many alike
+#: places is best by chance would be the only one aimed at, so that no score is ever learnt.
+SCORE_POWER, OVERLAP_POWER, PLACES = 0.5, 1.0, 13
 _TINY = 1e-9
 
 

@@ -88,6 +88,24 @@ def test_training_gives_what_the_detector_proposes_and_teaches_each_part_its_own
     assert all(p.requires_grad for p in tuned.encoder.parameters())
 
 
+def test_training_draws_the_boxes_that_are_there_as_ever_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = cascade(), torch.cat([slices(k) for k in range(3)])
+    lists = [[[4, 4, 20, 24]], [], [[2, 2, 12, 12], [16, 8, 30, 30]]]
+    boxes = boxes_from_lists([[np.array(b, np.float32).reshape(-1, 4)] for b in lists], 2, torch.device("cpu"))
+    features = model.encoder(model.encoder_input(x))
+    expected = model.draw(features, boxes, (SIZE, SIZE))
+    counted: list[int] = []
+    decode = model.mask_decoder.every_mask
+    monkeypatch.setattr(
+        model.mask_decoder, "every_mask", lambda f, p, t: counted.append(len(t.sparse_PND)) or decode(f, p, t)
+    )
+    assert torch.allclose(model.train().draw(features, boxes, (SIZE, SIZE)), expected, atol=1e-5)
+    # an image without boxes alone still reaches every weight
+    nothing = model.draw(features[:1], given(), (SIZE, SIZE))
+    assert torch.equal(nothing, model.eval().draw(features[:1], given(), (SIZE, SIZE)))
+    assert counted == [3, 1, 2]
+
+
 @torch.inference_mode()
 def test_features_that_were_kept_give_the_same() -> None:
     model, x = cascade(), slices()

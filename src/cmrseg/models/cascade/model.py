@@ -99,16 +99,33 @@ class Cascade(SamBaseline):
             names = self.names.weight[:, None].expand(-1, room, -1).reshape(1, structures * room, 1, -1)
             named = names.expand(features_BDhw.shape[0], -1, -1, -1).flatten(0, 1)
             tokens_PND = torch.cat([tokens_PND, named], dim=1)
-        dense = self.prompt_encoder.embed_no_mask(image_hw).expand(tokens_PND.shape[0], -1, -1, -1)
-        positions = self.prompt_encoder.grid_positions(image_hw)
-        masks = self.mask_decoder(features_BDhw, positions, PromptTokens(tokens_PND, dense), multimask=False)
-        drawn_BKMHW = masks.logits_PMHW.float().reshape(-1, structures, room, *masks.logits_PMHW.shape[-2:])
+        logits_PHW = self._masks(features_BDhw, tokens_PND, image_hw, boxes.present.flatten())
+        drawn_BKMHW = logits_PHW.reshape(-1, structures, room, *logits_PHW.shape[-2:])
         present = boxes.present[..., None, None]
         union_BKHW = torch.where(present, drawn_BKMHW, torch.full_like(drawn_BKMHW, ABSENT)).amax(2)
         logits_BKHW = resize(union_BKHW, size_hw)
         nothing = logit_of(boxes.best_BK)[..., None, None].clamp_max(-1e-5)
         logits_BKHW = torch.where(boxes.present.any(-1)[..., None, None], logits_BKHW, nothing)
         return torch.cat([torch.zeros_like(logits_BKHW[:, :1]), logits_BKHW], dim=1)
+
+    def _masks(self, features_BDhw: Tensor, tokens_PND: Tensor, image_hw: tuple[int, int], present_P: Tensor) -> Tensor:
+        """Logits float32 [P, h, w] of prompts, P / B of every image; what those without a box have means nothing."""
+        if not self.training:
+            return self._decoded(features_BDhw, tokens_PND, image_hw)
+        # most of the room for boxes is empty, and masks are most of the work; without any box one is drawn anyway,
+        # so that every weight has a gradient
+        chosen_N = torch.arange(len(tokens_PND), device=tokens_PND.device)
+        chosen_N = chosen_N[present_P] if present_P.any() else chosen_N[:1]
+        features_NDhw = features_BDhw[chosen_N // (len(tokens_PND) // len(features_BDhw))]
+        masks = self._decoded(features_NDhw, tokens_PND[chosen_N], image_hw)
+        return masks.new_full((len(tokens_PND), *masks.shape[1:]), ABSENT).index_copy(0, chosen_N, masks)
+
+    def _decoded(self, features_BDhw: Tensor, tokens_PND: Tensor, image_hw: tuple[int, int]) -> Tensor:
+        positions = self.prompt_encoder.grid_positions(image_hw)
+        dense = self.prompt_encoder.embed_no_mask(image_hw).expand(len(tokens_PND), -1, -1, -1)
+        masks = self.mask_decoder(features_BDhw, positions, PromptTokens(tokens_PND, dense), multimask=False)
+        logits_PHW: Tensor = masks.logits_PMHW[:, 0].float()
+        return logits_PHW
 
     def _outlined(self, features_BDhw: Tensor, x_BSHW: Tensor, boxes: Boxes | None) -> Tensor | Outputs:
         dense: DenseBoxes | None = None

@@ -69,5 +69,5 @@ class DetectorConfig:
 
 #: ``full``: for pictures of 256 px and more on a GPU. ``cpu``: windows of 128 to 160 px, a few processor cores.
 PRESETS: Mapping[str, DetectorConfig] = MappingProxyType(
-    {"full": DetectorConfig(), "cpu": DetectorConfig(widths=(16, 32, 48, 64), blocks=1, head_width=48, candidates=32)}
+    {"full": DetectorConfig(), "cpu": DetectorConfig(widths=(24, 48, 96, 128), blocks=1, head_width=64, candidates=32)}
 )
