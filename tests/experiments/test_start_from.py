@@ -50,3 +50,9 @@ def test_a_run_that_no_row_can_begin_with_is_refused(run: Path, tmp_path: Path) 
     replace(TrainConfig(), network="unet").save(run / "config.json")
     with pytest.raises(UsageError, match="No row trains the network 'unet'"):
         rows_of(EXPERIMENTS["yolosam-box-errors"], SCALE, ExperimentOptions(scale="tiny", start_from=str(run)))
+
+
+def test_patients_made_of_cine_are_not_measured_with_a_run_that_may_have_seen_it(run: Path, tmp_path: Path) -> None:
+    options = ExperimentOptions(scale="tiny", start_from=str(run), cine=str(tmp_path / "cine"))
+    with pytest.raises(UsageError, match="may be those whose cine the run has seen"):
+        run_experiment("yolosam-cohort-holdout", None, tmp_path / "out", options, print)

@@ -264,8 +264,8 @@ def run_experiment(
         report: takes lines of progress.
 
     Raises:
-        UsageError: no such experiment or scale, no seeds, no data at a scale that needs them, no run to begin with, or
-            figures alone were wanted and matplotlib is not installed.
+        UsageError: no such experiment or scale, no seeds, no data at a scale that needs them, no run to begin with, one
+            to begin with for patients made of cine, or figures alone were wanted and matplotlib is not installed.
     """
     if name not in EXPERIMENTS:
         raise UsageError(f"There is no experiment {name!r}.", f"Experiments: {', '.join(EXPERIMENTS)}.")
@@ -279,6 +279,11 @@ def run_experiment(
         raise UsageError(f"{name} trains on no generated LGE.", "Leave --cine out.")
     if options.seeds < 1:
         raise UsageError(f"{options.seeds} trainings of a row are none.", "Give --seeds of at least 1.")
+    if made_of_cine and options.start_from:
+        raise UsageError(
+            "Patients made of cine may be those whose cine the run has seen.",
+            "Leave --start-from out, or give real cohorts by --data.",
+        )
     drawn = importlib.util.find_spec("matplotlib") is not None
     if name == "cardiosam-figures" and not drawn:
         raise UsageError("Figures need matplotlib.", "Install cmrseg with its extra: pip install 'cmrseg[figures]'.")
