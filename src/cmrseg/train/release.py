@@ -15,7 +15,8 @@ from cmrseg.evaluate.evaluators import evaluator_of
 from cmrseg.geometry import Window
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.io.files import refuse_existing
-from cmrseg.segment import bundle
+from cmrseg.segment.bundle import Bundle
+from cmrseg.segment.bundle import load as load_bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
 from cmrseg.segment.runtime import predictor
 from cmrseg.study import Kind, Study
@@ -94,33 +95,18 @@ def release(
         data={**product.data, "patients_trained_on": len(trained), "patients_measured_on": len(held_out)},
     )
 
-    def load(case: Case) -> tuple[Study, Truth]:
-        return load_case(case, config.data)
-
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / target.name
         export_bundle(draft, info, segmenters, locator, {"CARD.md": "draft\n", "LICENSE": product.licence}, {})
-        loaded = bundle.load(draft)
+        loaded = load_bundle(draft)
         pipeline = loaded.pipeline()
-
-        def scores_of(pipeline: Pipeline) -> list[Any]:
-            unseen_by = {case.case_id: loaded.members_that_never_saw(case.case_id) for case in held_out}
-            return [
-                score
-                for case in held_out
-                for score in evaluator.score([case], load, pipeline.of_members(unseen_by[case.case_id]))
-            ]
-
-        scores = scores_of(pipeline)
+        scores = _scores(held_out, config, loaded, pipeline)
         fp32 = evaluator.summarise(scores)
         report(f"fp32: {fp32}")
-        few = min(CALIBRATION_CASES, len(splits[0].train))
-        chosen = np.random.default_rng(0).choice(splits[0].train, few, replace=False)
-        windows = np.concatenate([_windows(pipeline, *load_case(cases[str(i)], config.data)) for i in chosen])
         quantised = Path(scratch) / "model_int8.onnx"
-        quantise(draft / "model.onnx", quantised, windows)
+        quantise(draft / "model.onnx", quantised, _calibration(splits[0].train, cases, config, pipeline))
         stage = Stage(pipeline.segmenter.spec, predictor(quantised))
-        int8 = evaluator.summarise(scores_of(replace(pipeline, segmenter=stage)))
+        int8 = evaluator.summarise(_scores(held_out, config, loaded, replace(pipeline, segmenter=stage)))
         report(f"int8: {int8}")
         extra = {}
         if fp32["dice_mean"] - int8["dice_mean"] <= INT8_TOLERANCE:
@@ -130,6 +116,29 @@ def release(
         documents = {"CARD.md": product.card(info, scores, told), "LICENSE": product.licence}
         export_bundle(target, info, segmenters, locator, documents, measured, extra)
     evaluator.write_scores(scores, target.parent / f"{target.name}-held-out.csv")
+
+
+def _scores(held_out: Sequence[Case], config: TrainConfig, loaded: Bundle, pipeline: Pipeline) -> list[Any]:
+    """Scores of patients, each segmented by the members of a pipeline that never saw it."""
+    evaluator = evaluator_of(config.scheme)
+
+    def load(case: Case) -> tuple[Study, Truth]:
+        return load_case(case, config.data)
+
+    scores: list[Any] = []
+    for case in held_out:
+        unseen = pipeline.of_members(loaded.members_that_never_saw(case.case_id))
+        scores += evaluator.score([case], load, unseen)
+    return scores
+
+
+def _calibration(
+    trained: Sequence[str], cases: Mapping[str, Case], config: TrainConfig, pipeline: Pipeline
+) -> NDArray[np.float32]:
+    """Network input of a few training patients, always the same ones."""
+    few = min(CALIBRATION_CASES, len(trained))
+    chosen = np.random.default_rng(0).choice(trained, few, replace=False)
+    return np.concatenate([_windows(pipeline, *load_case(cases[str(i)], config.data)) for i in chosen])
 
 
 def _windows(pipeline: Pipeline, study: Study, truth: Truth) -> NDArray[np.float32]:
