@@ -52,6 +52,12 @@ def test_a_run_that_no_row_can_begin_with_is_refused(run: Path, tmp_path: Path) 
         rows_of(EXPERIMENTS["yolosam-box-errors"], SCALE, ExperimentOptions(scale="tiny", start_from=str(run)))
 
 
+def test_rows_that_see_other_numbers_of_slices_would_not_begin_alike(run: Path) -> None:
+    options = ExperimentOptions(scale="tiny", start_from=str(run))
+    with pytest.raises(UsageError, match="would not begin alike"):
+        rows_of(EXPERIMENTS["yolosam-context"], SCALE, options)
+
+
 def test_patients_made_of_cine_are_not_measured_with_a_run_that_may_have_seen_it(run: Path, tmp_path: Path) -> None:
     options = ExperimentOptions(scale="tiny", start_from=str(run), cine=str(tmp_path / "cine"))
     with pytest.raises(UsageError, match="may be those whose cine the run has seen"):

@@ -358,12 +358,18 @@ def _begun(rows: Sequence[Row | ForeignRow], source: str) -> list[Row | ForeignR
     """Rows of the network of a run, which begin with its weights and say so, among the others."""
     if not is_run(Path(source)):
         raise UsageError(f"There is no trained run in {source}.", "Give --start-from the folder of one.")
-    network = TrainConfig.load(Path(source) / "config.json").network
-    if not any(isinstance(row, Row) and row.config.network == network for row in rows):
-        raise UsageError(f"No row trains the network {network!r}.", "Leave --start-from out.")
+    known = TrainConfig.load(Path(source) / "config.json")
+    theirs = [row.config for row in rows if isinstance(row, Row) and row.config.network == known.network]
+    if not theirs:
+        raise UsageError(f"No row trains the network {known.network!r}.", "Leave --start-from out.")
+    if {config.input.context_slices for config in theirs} != {known.input.context_slices}:
+        raise UsageError(
+            f"Not every row sees {known.input.context_slices} slices as the run does: they would not begin alike.",
+            "Leave --start-from out.",
+        )
     begun: list[Row | ForeignRow] = []
     for row in rows:
-        if isinstance(row, Row) and row.config.network == network:
+        if isinstance(row, Row) and row.config in theirs:
             note = "; ".join(part for part in (row.note, f"begins with the run {Path(source).name}") if part)
             row = replace(row, config=replace(row.config, start_from=source), note=note)
         begun.append(row)
