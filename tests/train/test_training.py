@@ -190,6 +190,18 @@ def test_a_run_can_start_from_another(runs: Path, patients: Path, tmp_path: Path
     assert torch.equal(second[f"model.{name}"], first[f"average.{name}"])
 
 
+def test_what_does_not_fit_the_run_that_a_training_starts_from_is_said(
+    runs: Path, patients: Path, tmp_path: Path
+) -> None:
+    single = replace(
+        SMALL, input=replace(SMALL.input, context_slices=1), model=UNetConfig(in_channels=1, widths=(8, 8))
+    )
+    config = replace(single, start_from=str(runs / "cine-0"), optim=replace(SMALL.optim, epochs=1))
+    said: list[str] = []
+    train(config, build_bank(find_cases(patients, config.data), config), tmp_path, lambda _: {}, said.append)
+    assert said[0] == "of another shape than in cine-0, so random: stem.0.weight"
+
+
 def test_settings_are_changed_by_name_and_type() -> None:
     changed = SMALL.changed(["optim.learning_rate=1", "model.widths=[8, 16]", "name=other", "optim.epochs=3"])
     assert (changed.optim.learning_rate, changed.model.widths, changed.name) == (1.0, (8, 16), "other")

@@ -94,7 +94,9 @@ def train(
     average = WeightAverage(model, config.optim.average_decay)
     first = checkpoint.resume(run, model, average.model, optimiser)
     if first == 0:
-        _begin_with_known_weights(config, model, average)
+        random = _begin_with_known_weights(config, model, average)
+        if random and workers.first:
+            report(f"of another shape than in {Path(config.start_from).name}, so random: {', '.join(random)}")
     loop = _Loop(config, bank, model, average, optimiser, workers, run)
     scalars = ScalarLog(run / "tensorboard" if config.tensorboard and workers.first else None)
     clock = training_clock(workers.device, config.threads)
@@ -126,15 +128,19 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, ob
     return [{"params": values, "lr": rate, "peak": rate} for rate, values in groups.items()]
 
 
-def _begin_with_known_weights(config: TrainConfig, model: nn.Module, average: WeightAverage) -> None:
-    """Weights of an earlier run or of a pre-trained encoder, where the configuration names them."""
+def _begin_with_known_weights(config: TrainConfig, model: nn.Module, average: WeightAverage) -> tuple[str, ...]:
+    """Take weights of an earlier run or of a pre-trained encoder, where the configuration names them.
+
+    Returns:
+        names of the weights that another shape kept from taking those of the earlier run.
+    """
     if config.encoder_weights:
         if not isinstance(model, StartsFromWeights):
             raise UsageError(f"The network {config.network!r} has no encoder to load.", "Leave encoder_weights empty.")
         model.load_encoder(encoder_path(config.encoder_weights))
-    if config.start_from:
-        start_from(config.start_from, model)
+    random = start_from(config.start_from, model) if config.start_from else ()
     average.model.load_state_dict(model.state_dict())
+    return random
 
 
 def seconds_per_epoch(config: TrainConfig, bank: SliceBank, steps: int = 6) -> float:
