@@ -122,7 +122,8 @@ class Cascade(SamBaseline):
 
     def _decoded(self, features_BDhw: Tensor, tokens_PND: Tensor, image_hw: tuple[int, int]) -> Tensor:
         positions = self.prompt_encoder.grid_positions(image_hw)
-        dense = self.prompt_encoder.embed_no_mask(image_hw).expand(len(tokens_PND), -1, -1, -1)
+        # not len(), which would fix the number of slices in an exported graph
+        dense = self.prompt_encoder.embed_no_mask(image_hw).expand(tokens_PND.shape[0], -1, -1, -1)
         masks = self.mask_decoder(features_BDhw, positions, PromptTokens(tokens_PND, dense), multimask=False)
         logits_PHW: Tensor = masks.logits_PMHW[:, 0].float()
         return logits_PHW
