@@ -32,6 +32,11 @@ def test_shipped_bundle_is_whole_small_and_says_its_licence() -> None:
     assert not set(bundle.manifest["split"]["train"]) & set(bundle.manifest["split"]["validation"])
 
 
+def test_no_bundle_that_ships_tells_where_its_maker_kept_things() -> None:
+    for manifest in shipped_bundles()["cine"].parent.glob("*/*.json"):
+        assert '"/' not in manifest.read_text(), manifest
+
+
 @pytest.mark.parametrize("name", sorted(bundles.REQUIRED_FILES))
 def test_a_changed_byte_is_an_error(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())

@@ -202,6 +202,14 @@ def test_what_does_not_fit_the_run_that_a_training_starts_from_is_said(
     assert said[0] == "of another shape than in cine-0, so random: stem.0.weight"
 
 
+def test_what_is_published_of_a_configuration_names_no_folders() -> None:
+    config = SMALL.changed(["start_from=/home/me/runs/cine-0", "data.generated.cine=data/acdc/training"])
+    told = config.published()
+    assert (told["start_from"], told["data"]["generated"]["cine"]) == ("cine-0", "training")
+    told["start_from"], told["data"]["generated"]["cine"] = config.start_from, config.data.generated.cine
+    assert told == config.to_dict()
+
+
 def test_settings_are_changed_by_name_and_type() -> None:
     changed = SMALL.changed(["optim.learning_rate=1", "model.widths=[8, 16]", "name=other", "optim.epochs=3"])
     assert (changed.optim.learning_rate, changed.model.widths, changed.name) == (1.0, (8, 16), "other")

@@ -129,7 +129,7 @@ def export_bundle(
             "prompts": [],
             "split": _everyone(splits).parts(),
             "member_splits": [split.parts() for split in splits],
-            "training": [config.to_dict() for config, _ in members],
+            "training": [config.published() for config, _ in members],
             "measured": dict(measured),
         }
         write_manifest(folder / MANIFEST, manifest)

@@ -207,7 +207,7 @@ def export_encoder(
         "name": config.name,
         "licence_id": terms.licence_id,
         "data": dataclasses.asdict(record),
-        "training": config.to_dict(),
+        "training": config.published(),
         "losses": {"first": losses[0], "last": losses[-1]},
     }
     documents = {"CARD.md": card(config.name, description), "LICENSE": terms.text}

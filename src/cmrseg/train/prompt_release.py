@@ -199,8 +199,7 @@ def _describe(
         "clicks": config.model.clicks,
         "architecture": asdict(config.model),
         "split": _split(run).parts(),
-        # whose disk it lay on is nobody's business
-        "training": {**config.to_dict(), "lge_root": Path(config.lge_root).name},
+        "training": config.published(),
         "measured": dict(measured),
         "files": {p.name: sha256_of(p) for p in sorted(folder.iterdir())},
     }

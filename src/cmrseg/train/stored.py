@@ -26,6 +26,11 @@ class StoredConfig:
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return values
 
+    def published(self) -> dict[str, Any]:
+        """As `to_dict`, files and folders by their last name alone: whose disk they lay on is nobody's business."""
+        named: dict[str, Any] = _last_names(self.to_dict())
+        return named
+
     def save(self, path: Path) -> None:
         """Write the configuration as JSON."""
         path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
@@ -50,6 +55,15 @@ class StoredConfig:
                 value = text
             config = with_setting(config, path.split("."), value, setting)
         return config
+
+
+def _last_names(value: Any) -> Any:
+    """Plain values in which paths have lost their folders."""
+    if isinstance(value, dict):
+        return {key: _last_names(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_last_names(item) for item in value]
+    return Path(value).name if isinstance(value, str) and "/" in value else value
 
 
 def from_dict(kind: type[Config], values: Mapping[str, Any]) -> Config:
