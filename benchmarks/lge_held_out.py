@@ -62,15 +62,14 @@ def rows_of(case: Case, bundle: Bundle, members: Sequence[int]) -> Iterator[dict
             "scar_mass_truth_g": f"{infarct(truth).sum() * to_g:.2f}",
             "dice_muscle": f"{dice(muscle, true_muscle):.4f}" if where == "found" else "",
             "verdict": judged[method].status if method in judged else "",
-            "reasons": " ".join(sorted({f.code for f in judged[method].findings if f.severity != "info"}))
-            if method in judged
-            else "",
+            "reasons": " ".join(sorted({f.code for f in judged[method].reasons})) if method in judged else "",
         }
 
 
 def main(root: Path, out: Path | None) -> None:
     """Patients that some member of the bundle never saw, segmented by those members."""
-    bundle, rows = load("lge"), []
+    bundle = load("lge")
+    rows: list[dict[str, str]] = []
     for case in myops.cases(root):
         unseen = bundle.members_that_never_saw(case.case_id)
         if unseen:

@@ -32,7 +32,6 @@ def main(root: Path, out: Path | None) -> None:
         segmentation = segment(image, pipeline.of_members(unseen))
         result = compare(case, segmentation, truth)
         verdict = assess(study, [(image, segmentation)], Clock(), {}, {}).verdict
-        reasons = sorted({f.code for f in verdict.findings if f.severity != "info"})
         dice = list(result.dice.values())
         rows.append(
             {
@@ -42,7 +41,7 @@ def main(root: Path, out: Path | None) -> None:
                 "dice_worst": f"{min(dice):.4f}",
                 "lv_ef_error_points": f"{result.lv_ef_error:.2f}",
                 "verdict": verdict.status,
-                "reasons": " ".join(reasons),
+                "reasons": " ".join(sorted({f.code for f in verdict.reasons})),
             }
         )
     with out.open("w", newline="") if out else sys.stdout as file:

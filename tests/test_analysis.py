@@ -9,9 +9,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cmrseg.analysis import AnalyseOptions, Analyser, Clock, assess, write
+from cmrseg.cli.analyse import show_result
 from cmrseg.cli.main import app
 from cmrseg.drawn_masks import measure_masks, reordered
 from cmrseg.errors import InputRefused, UsageError
@@ -131,6 +133,15 @@ def test_wrong_usage_is_two(cine: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("cmrseg.segment.bundle.DEFAULT_BUNDLES", {"cine": "cine"})
     with pytest.raises(UsageError, match="No bundle for lge"):
         Analyser(AnalyseOptions(kind="lge"))
+
+
+def test_names_in_brackets_are_printed_as_they_are(heart: Phantom, capsys: pytest.CaptureFixture[str]) -> None:
+    analysis = by_hand(heart)
+    analysis = replace(analysis, study=replace(analysis.study, name="visit [bold]"))
+    show_result(analysis, Path("out [red]"), Console(highlight=False, width=200))
+    printed = capsys.readouterr().out
+    assert "visit [bold]" in printed
+    assert "out [red]" in printed
 
 
 def test_json_on_stdout_is_for_machines(cine: Path, tmp_path: Path) -> None:

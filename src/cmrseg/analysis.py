@@ -202,7 +202,7 @@ def assess(
         "images": {image.kind: _described(image) for image, _ in stacks},
         "inputs_sha256": dict(study.inputs),
         "timings_s": clock.seconds,
-        "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.findings if f.severity != "info"],
+        "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.reasons],
     }
     return replace(analysis, run=run)
 

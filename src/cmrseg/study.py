@@ -234,6 +234,11 @@ class Verdict:
             return cls("reject", findings)
         return cls("review" if "review" in severities else "pass", findings)
 
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """The findings that speak against the numbers: all but mere information."""
+        return tuple(f for f in self.findings if f.severity != "info")
+
 
 @dataclass(frozen=True)
 class Part:

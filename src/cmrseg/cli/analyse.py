@@ -63,6 +63,7 @@ def analyse_command(
 def _one(analyser: Analyser, path: Path, output: Path, *, quiet: bool) -> dict[str, Any] | None:
     """Analyse and write one study; None when it was refused, after saying why."""
     from rich.console import Console
+    from rich.markup import escape
 
     from cmrseg.analysis import write
     from cmrseg.errors import CmrsegError
@@ -70,7 +71,7 @@ def _one(analyser: Analyser, path: Path, output: Path, *, quiet: bool) -> dict[s
 
     console = Console(quiet=quiet, highlight=False)
     try:
-        with console.status(f"analysing {path.name}"):
+        with console.status(f"analysing {escape(path.name)}"):
             analysis = analyser(path)
             folder = write(analysis, output)
     except CmrsegError as error:
@@ -82,10 +83,11 @@ def _one(analyser: Analyser, path: Path, output: Path, *, quiet: bool) -> dict[s
 
 def show_result(analysis: Analysis, folder: Path, console: Any) -> None:
     """Print the key numbers of a study, the verdict with its reasons, and where the report is."""
+    from rich.markup import escape
     from rich.table import Table
 
     colour = {"pass": "green", "review": "yellow", "reject": "red"}[analysis.verdict.status]
-    console.print(f"[bold]{analysis.study.name}[/bold]  [{colour}]{analysis.verdict.status}[/{colour}]")
+    console.print(f"[bold]{escape(analysis.study.name)}[/bold]  [{colour}]{analysis.verdict.status}[/{colour}]")
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for part in analysis.parts:
         shown = {m.key: m for m in part.measurements.values if m.key in KEY_NUMBERS}
@@ -93,7 +95,6 @@ def show_result(analysis: Analysis, folder: Path, console: Any) -> None:
             value = "–" if measurement.value is None else f"{measurement.value:.1f} {measurement.unit}"
             table.add_row(f"  {measurement.label}", value)
     console.print(table)
-    for finding in analysis.verdict.findings:
-        if finding.severity != "info":
-            console.print(f"  [{colour}]{finding.severity}[/{colour}] {finding.message}", soft_wrap=True)
-    console.print(f"  report: {folder / 'report.html'}", soft_wrap=True)
+    for finding in analysis.verdict.reasons:
+        console.print(f"  [{colour}]{finding.severity}[/{colour}] {escape(finding.message)}", soft_wrap=True)
+    console.print(f"  report: {folder / 'report.html'}", soft_wrap=True, markup=False)

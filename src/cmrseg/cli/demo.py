@@ -150,7 +150,6 @@ def _show(demo: Demo, report: Path) -> None:
             f"{LARGEST_VOLUME_ERROR_PERCENT:.0f} % (volumes and mass)."
         )
     console.print(f"Quality control: {demo.verdict.status}")
-    for finding in demo.verdict.findings:
-        if finding.severity != "info":
-            console.print(f"  {finding.message}", markup=False)
+    for finding in demo.verdict.reasons:
+        console.print(f"  {finding.message}", markup=False)
     console.print(f"Report: {report}", markup=False)

@@ -34,10 +34,11 @@ def segment_box_command(
 ) -> None:
     """Segment what boxes and clicks point at: one mask on the image's own grid. Semi-automatic, and marked as such."""
     from rich.console import Console
+    from rich.markup import escape
 
     from cmrseg.errors import UsageError
     from cmrseg.interactive import parse_box, parse_click, segment_to_file
-    from cmrseg.study import Kind
+    from cmrseg.study import Kind, Verdict
 
     with errors_become_exit_codes():
         if kind is not None and kind not in get_args(Kind):
@@ -54,11 +55,12 @@ def segment_box_command(
             threads=threads,
         )
         console = Console(quiet=quiet or as_json, highlight=False)
-        console.print(f"{record['volume_ml']:.2f} mL (semi-automatic) in {output}")
-        for finding in result.findings:
-            if finding.severity != "info":
-                console.print(f"[yellow]{finding.severity}[/yellow] {finding.code}, {finding.where}: {finding.message}")
+        console.print(f"{record['volume_ml']:.2f} mL (semi-automatic) in {output}", markup=False)
+        reasons = Verdict.of(result.findings).reasons
+        for finding in reasons:
+            told = escape(f"{finding.code}, {finding.where}: {finding.message}")
+            console.print(f"[yellow]{finding.severity}[/yellow] {told}")
         if as_json:
             print_json(record)
-        if any(finding.severity != "info" for finding in result.findings):
+        if reasons:
             raise typer.Exit(EXIT_REVIEW)

@@ -19,7 +19,7 @@ from cmrseg.report.stack import flat_text, rules_by_group
 from cmrseg.report.tables import all_findings, write_text
 from cmrseg.report.together import side_by_side
 from cmrseg.report.values import number
-from cmrseg.study import Analysis, Kind, Part, Patient
+from cmrseg.study import Analysis, Kind, Part, Patient, Verdict
 
 #: What builds the page of each kind of stack. A page names its own template.
 PAGES: Mapping[Kind, Callable[[Part], CinePage | LgePage]] = {"cine": cine_page, "lge": lge_page}
@@ -81,7 +81,7 @@ def render(analysis: Analysis) -> str:
         badge=badge,
         advice=advice,
         findings=findings,
-        reasons=[f for f in findings if f.severity != "info"],
+        reasons=Verdict.of(findings).reasons,
         facts=_facts(analysis.study.patient),
         pages=pages,
         statuses=[part.verdict.status for part in analysis.parts],

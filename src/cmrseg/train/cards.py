@@ -79,19 +79,10 @@ class Measured:
 def cine_card(info: BundleInfo, scores: Sequence[CineScore], measured: Measured) -> str:
     """Card of a cine bundle as Markdown: what it is, what it was trained on, how well it did, what it is not for."""
     summary, int8, splits, locator = measured.summary, measured.int8, measured.splits, measured.locator
-    names = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myocardium": "LV myocardium"}
-    rows = []
-    for structure in STRUCTURES:
-        cells = []
-        for phase in PHASES:
-            values = [s.dice[f"{structure}_{phase}"] for s in scores]
-            cells.append(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} (worst {min(values):.3f})")
-        rows.append(f"| {names[structure]} | {cells[0]} | {cells[1]} |")
     groups = sorted({s.group for s in scores})
     by_group = ", ".join(
         f"{g} {np.mean([np.mean(list(s.dice.values())) for s in scores if s.group == g]):.3f}" for g in groups
     )
-    table = "\n".join(rows)
     members = len(splits)
     networks = f"An ensemble of {members} plain 2-D U-Nets that see" if members > 1 else "One plain 2-D U-Net that sees"
     return f"""\
@@ -121,7 +112,7 @@ heart found automatically, mean ± SD over patients:
 
 | structure | end-diastole | end-systole |
 |---|---|---|
-{table}
+{_dice_rows(scores)}
 
 Mean of the six: **{summary["dice_mean"]:.4f}** (SD over patients {summary["dice_sd"]:.4f}, worst patient
 {summary["dice_worst"]:.3f}); by group: {by_group}. Hearts not found: {summary["n_refused"]} of {summary["n"]}.
@@ -142,6 +133,19 @@ Long-axis views, LGE, real-time or non-SSFP cines, congenital hearts, children: 
 
 CC BY-NC-SA 4.0 (see `LICENSE`): non-commercial, with attribution, share alike.
 """
+
+
+def _dice_rows(scores: Sequence[CineScore]) -> str:
+    """One row of a Markdown table for each structure: mean, SD and worst Dice in either phase."""
+    names = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myocardium": "LV myocardium"}
+    rows = []
+    for structure in STRUCTURES:
+        cells = []
+        for phase in PHASES:
+            values = [s.dice[f"{structure}_{phase}"] for s in scores]
+            cells.append(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} (worst {min(values):.3f})")
+        rows.append(f"| {names[structure]} | {cells[0]} | {cells[1]} |")
+    return "\n".join(rows)
 
 
 def lge_card(info: BundleInfo, scores: Sequence[LgeScore], measured: Measured) -> str:

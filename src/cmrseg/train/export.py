@@ -26,6 +26,7 @@ from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST
 from cmrseg.segment.manifest import write_manifest
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.segment.runtime import OnnxPredictor
+from cmrseg.train.config import TrainConfig
 from cmrseg.train.data import Split
 from cmrseg.train.predict import TorchPredictor, load_run
 
@@ -113,18 +114,8 @@ def export_bundle(
             "code_version": cmrseg.__version__,
             "files": files,
             "networks": {
-                "segmenter": {
-                    "input": asdict(members[0][0].input),
-                    "architecture": members[0][0].network,
-                    "model": asdict(members[0][0].model),
-                    "members": len(members),
-                },
-                "locator": {
-                    "input": asdict(locator_config.input),
-                    "architecture": locator_config.network,
-                    "model": asdict(locator_config.model),
-                    "members": 1,
-                },
+                "segmenter": _described(members[0][0], len(members)),
+                "locator": _described(locator_config, 1),
             },
             "prompts": [],
             "split": _everyone(splits).parts(),
@@ -133,6 +124,16 @@ def export_bundle(
             "measured": dict(measured),
         }
         write_manifest(folder / MANIFEST, manifest)
+
+
+def _described(config: TrainConfig, members: int) -> dict[str, Any]:
+    """What a bundle's manifest says of one of its ONNX files."""
+    return {
+        "input": asdict(config.input),
+        "architecture": config.network,
+        "model": asdict(config.model),
+        "members": members,
+    }
 
 
 def half_precision(model: nn.Module) -> nn.Module:

@@ -76,13 +76,7 @@ def run_tuning(
     if data.resolve() in (output.resolve(), *output.resolve().parents):
         raise UsageError("The results would lie among the data.", "Give an output folder outside the data.")
     spaces = spaces_of(config, plan.only, plan.fixed)
-    training = replace(
-        config,
-        data=inner_data(config.data),
-        optim=replace(config.optim, epochs=plan.epochs),
-        validate_every=plan.epochs,
-    )
-    start = default_settings(config, spaces)
+    training = _trial_training(config, plan.epochs)
     search = make_search(
         plan.search,
         spaces,
@@ -90,7 +84,7 @@ def run_tuning(
         trials=plan.trials,
         particles=plan.particles,
         batch=plan.batch,
-        start=start,
+        start=default_settings(config, spaces),
     )
     output.mkdir(parents=True, exist_ok=True)
     _same_study({"plan": asdict(plan), "spaces": _described(spaces), "training": config.to_dict()}, output)
@@ -113,6 +107,12 @@ def run_tuning(
     _write_best(best, trials, output / "best.json")
     write_trials(trials, output / "trials.csv")
     return best
+
+
+def _trial_training(config: TrainConfig, epochs: int) -> TrainConfig:
+    """The training that a trial runs: on a division of the training patients, validated once, after its last epoch."""
+    optim = replace(config.optim, epochs=epochs)
+    return replace(config, data=inner_data(config.data), optim=optim, validate_every=epochs)
 
 
 def spaces_of(config: TrainConfig, only: Sequence[str], fixed: Sequence[str]) -> dict[str, Space]:
