@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from cmrseg.analysis import AnalyseOptions, Analyser
 from cmrseg.cli.main import app
 from cmrseg.cli.phantom import LGE_MASKS_NAME, STUDY_NAME, TRUTH_NAME, write_study
+from cmrseg.errors import BundleError
 from cmrseg.evaluate.metrics import dice
 from cmrseg.io.datasets import emidec
 from cmrseg.labels import LGE, LGE_RV
@@ -83,6 +84,13 @@ def test_the_lge_stack_alone_can_be_asked_for(made: Path, tmp_path: Path) -> Non
     assert ran.exit_code in (0, 3), ran.output
     assert {p.name for p in (tmp_path / STUDY_NAME).glob("*.nii.gz")} == {"lge_segmentation.nii.gz"}
     assert "lv_ef_percent" not in numbers_of(tmp_path / STUDY_NAME)
+
+
+def test_int8_is_for_the_bundles_that_hold_it_and_run_json_says_which(made: Path) -> None:
+    used = Analyser(AnalyseOptions(int8=True))(made / STUDY_NAME).run["bundles"]
+    assert {kind: entry["int8"] for kind, entry in used.items()} == {"cine": True, "lge": False}
+    with pytest.raises(BundleError, match="No quantised network in lge"):
+        Analyser(AnalyseOptions(kind="lge", int8=True))
 
 
 @pytest.mark.data

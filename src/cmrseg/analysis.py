@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cmrseg
-from cmrseg.errors import InputRefused, OutputError, RefusalCode, UsageError
+from cmrseg.errors import BundleError, InputRefused, OutputError, RefusalCode, UsageError
 from cmrseg.io import read
 from cmrseg.io.files import output_folder
 from cmrseg.io.nifti import write_labels
@@ -49,7 +49,7 @@ class AnalyseOptions:
     threads: int | None = None
     """CPU threads; all usable cores when None."""
     int8: bool = False
-    """Use the bundle's quantised network."""
+    """Use the quantised networks of the bundles that hold one; one of them must."""
     clean_up: bool = True
     """Keep the largest component of each structure and fill holes."""
 
@@ -77,15 +77,19 @@ class Analyser:
         options: what the user chose.
 
     Raises:
-        BundleError: a bundle is missing or damaged.
+        BundleError: a bundle is missing or damaged, or none holds the quantised network that was asked for.
         UsageError: the bundle is of another kind than was asked for, or there is none for that kind.
     """
 
     def __init__(self, options: AnalyseOptions = AnalyseOptions()) -> None:
         self.options = options
         self.bundles: Mapping[Kind, Bundle] = _chosen_bundles(options)
+        self._int8 = {kind for kind, bundle in self.bundles.items() if options.int8 and bundle.has_int8}
+        if options.int8 and not self._int8:
+            names = " and ".join(bundle.name for bundle in self.bundles.values())
+            raise BundleError(f"No quantised network in {names}.", "Leave int8 out.")
         self._pipelines: Mapping[Kind, Pipeline] = {
-            kind: bundle.pipeline(options.runtime, options.threads, int8=options.int8)
+            kind: bundle.pipeline(options.runtime, options.threads, int8=kind in self._int8)
             for kind, bundle in self.bundles.items()
         }
 
@@ -118,8 +122,11 @@ class Analyser:
         stacks[0] = image, replace(segmentation, findings=findings)
         used = {image.kind: self.bundles[image.kind] for image, _ in stacks}
         networks = {
-            "bundles": {k: {"name": b.name, "version": b.version, "sha256": b.sha256} for k, b in used.items()},
-            "runtime": f"{self.options.runtime}{' int8' if self.options.int8 else ''}",
+            "bundles": {
+                k: {"name": b.name, "version": b.version, "int8": k in self._int8, "sha256": b.sha256}
+                for k, b in used.items()
+            },
+            "runtime": self.options.runtime,
         }
         return assess(study, stacks, clock, networks, self._settings())
 

@@ -67,6 +67,7 @@ def test_folds_become_a_bundle_whose_card_tells_each_patient_measured_by_a_stran
     rows = (tmp_path / "mine-held-out.csv").read_text().splitlines()
     assert len(rows) == 5
     assert (lines[0].split(":")[0], lines[1].split(":")[0]) == ("fp32", "int8")
+    assert ("that to ship" in card) is not bundle.has_int8
 
 
 def test_a_folder_in_the_way_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_card_of_an_lge_bundle_tells_scar_mass_before_dice() -> None:
     config = replace(LGE, data=replace(LGE.data, generated=GeneratedConfig("acdc", per_frame=3)))
     splits = [Split(("a", "b"), ("c",)), Split(("a", "c"), ("b",))]
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
-    card = lge_card(info, scores, Measured(summary, summary, splits, splits[0], config))
+    card = lge_card(info, scores, Measured(summary, summary, True, splits, splits[0], config))
     dice = [2 * 50 / 150, 1.0, 0.0]
     assert card.index("Scar mass") < card.index("Dice of scar")
     assert f"mean {np.mean(dice):.3f} (SD {np.std(dice, ddof=1):.3f}), median 0.667, worst 0.000" in card
@@ -97,8 +98,17 @@ def test_card_of_an_lge_bundle_tells_scar_mass_before_dice() -> None:
 def test_a_card_says_when_nothing_was_generated() -> None:
     scores = [scored(masks(50), masks(100)), scored(masks(80), masks(80))]
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
-    measured = Measured(summarise(scores), summarise(scores), [Split(("a",), ("b",))], Split((), ()), LGE)
+    measured = Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), LGE)
     assert "Nothing was generated" in lge_card(info, scores, measured)
+
+
+@pytest.mark.parametrize(("ships", "said"), [(True, "The quantised network reaches"), (False, "too much for that to")])
+def test_a_card_says_whether_a_quantised_network_ships(ships: bool, said: str) -> None:
+    scores = [scored(masks(50), masks(100)), scored(masks(80), masks(80))]
+    info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
+    summary = summarise(scores)
+    card = lge_card(info, scores, Measured(summary, summary, ships, [Split(("a",), ("b",))], Split((), ()), LGE))
+    assert said in card
 
 
 def test_a_card_follows_the_weights_that_training_began_with_back_to_the_first(tmp_path: Path) -> None:
@@ -108,7 +118,9 @@ def test_a_card_follows_the_weights_that_training_began_with_back_to_the_first(t
     def card(start_from: str) -> str:
         config = replace(LGE, start_from=start_from)
         return lge_card(
-            info, scores, Measured(summarise(scores), summarise(scores), [Split(("a",), ("b",))], Split((), ()), config)
+            info,
+            scores,
+            Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), config),
         )
 
     assert "with random weights." in card("")

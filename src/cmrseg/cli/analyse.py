@@ -26,7 +26,9 @@ def analyse_command(
     kind: Annotated[str | None, typer.Option(help="cine or lge: overrides what was detected.")] = None,
     bundle: Annotated[str, typer.Option(help="Name or folder of a bundle; default: the one that ships.")] = "",
     runtime: Annotated[str, typer.Option(help="onnx, or openvino where it is installed.")] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="Use the bundle's quantised network: faster.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Use the quantised networks of bundles that hold one: faster.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all usable cores.")] = None,
     no_clean_up: Annotated[bool, typer.Option("--no-clean-up", help="Keep islands and holes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,

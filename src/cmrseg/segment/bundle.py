@@ -21,6 +21,7 @@ from cmrseg.study import Kind
 
 FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
+INT8_MODEL = "model_int8.onnx"
 REQUIRED_FILES = ("model.onnx", "locator.onnx", "weights.safetensors", "CARD.md", "LICENSE")
 #: Bundles that analysis uses when none is named, by kind of image.
 DEFAULT_BUNDLES: Mapping[Kind, str] = {"cine": "cine", "lge": "lge"}
@@ -35,6 +36,11 @@ class Bundle(HashedFolder):
         """Kind of image it segments."""
         kind: Kind = self.manifest["kind"]
         return kind
+
+    @property
+    def has_int8(self) -> bool:
+        """Whether it holds a quantised segmenter, which it does where accuracy stays."""
+        return INT8_MODEL in self.manifest["files"]
 
     def members_that_never_saw(self, case_id: str) -> tuple[int, ...]:
         """Members of the ensemble, counted from 0, that a patient of the training data did not train."""
@@ -52,9 +58,9 @@ class Bundle(HashedFolder):
         Raises:
             BundleError: a quantised network was asked for and there is none, or a network cannot be run.
         """
-        model = "model_int8.onnx" if int8 else "model.onnx"
-        if model not in self.manifest["files"]:
+        if int8 and not self.has_int8:
             raise BundleError(f"The bundle {self.name} holds no quantised network.", "Leave int8 out.")
+        model = INT8_MODEL if int8 else "model.onnx"
         networks = self.manifest["networks"]
         return Pipeline(
             locator=Stage(

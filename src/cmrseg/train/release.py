@@ -15,7 +15,7 @@ from cmrseg.evaluate.evaluators import evaluator_of
 from cmrseg.geometry import Window
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.io.files import refuse_existing
-from cmrseg.segment.bundle import Bundle
+from cmrseg.segment.bundle import INT8_MODEL, Bundle
 from cmrseg.segment.bundle import load as load_bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
 from cmrseg.segment.runtime import predictor
@@ -103,16 +103,16 @@ def release(
         scores = _scores(held_out, config, loaded, pipeline)
         fp32 = evaluator.summarise(scores)
         report(f"fp32: {fp32}")
-        quantised = Path(scratch) / "model_int8.onnx"
+        quantised = Path(scratch) / INT8_MODEL
         quantise(draft / "model.onnx", quantised, _calibration(splits[0].train, cases, config, pipeline))
         stage = Stage(pipeline.segmenter.spec, predictor(quantised))
         int8 = evaluator.summarise(_scores(held_out, config, loaded, replace(pipeline, segmenter=stage)))
         report(f"int8: {int8}")
         extra = {}
         if fp32["dice_mean"] - int8["dice_mean"] <= INT8_TOLERANCE:
-            extra = {"model_int8.onnx": quantised.read_bytes()}
+            extra = {INT8_MODEL: quantised.read_bytes()}
         measured = {"held_out": fp32, "held_out_int8": int8, "command": "cmrseg models export"}
-        told = cards.Measured(fp32, int8, splits, Split.load(locator / "split.json"), config)
+        told = cards.Measured(fp32, int8, INT8_MODEL in extra, splits, Split.load(locator / "split.json"), config)
         documents = {"CARD.md": product.card(info, scores, told), "LICENSE": product.licence}
         export_bundle(target, info, segmenters, locator, documents, measured, extra)
     evaluator.write_scores(scores, target.parent / f"{target.name}-held-out.csv")
