@@ -17,6 +17,7 @@ QUOTED = [
     ("scarnet-results.md", "scarnet-training-size.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-kl-weight.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-context.csv", "dice_scar"),
+    ("detector-sam-results.md", "yolosam-acute-errors.csv", "dice_scar_with_scar"),
 ]
 
 
