@@ -15,6 +15,7 @@ QUOTED = [
     ("cardiosam-results.md", "cardiosam-table6.csv", "dice_mean"),
     ("scarnet-results.md", "scarnet-agreement.csv", "dice_scar"),
     ("scarnet-results.md", "scarnet-training-size.csv", "dice_scar"),
+    ("scarnet-results.md", "scarnet-ablation.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-kl-weight.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-context.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-acute-errors.csv", "dice_scar_with_scar"),
