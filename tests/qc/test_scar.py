@@ -127,6 +127,14 @@ def test_few_slices_are_few_on_lge_too(lge: LgeHeart) -> None:
     assert message.startswith("Only 4 slices show the LV cavity (at least 5 expected)")
 
 
+def test_one_slice_gives_no_mass(lge: LgeHeart) -> None:
+    lge.keep_slices(4, 6)
+    assert lge.severity_of("single_slice") is None
+    lge.keep_slices(0, 1)
+    assert lge.severity_of("single_slice") == "reject"
+    assert lge.severity_of("few_slices") is None
+
+
 def test_an_apex_outside_the_stack_is_found(lge: LgeHeart) -> None:
     lge.keep_slices(0, 6)
     assert lge.severity_of("apex_outside") == "review"

@@ -14,7 +14,13 @@ def enough_slices(case: Case) -> Iterator[Finding]:
     if case.main_frame is None:
         return
     number = len(shapes.slices_with(case.mask(case.main_frame, "lv_cavity")))
-    if 0 < number < case.limits.fewest_slices:
+    if number == 1:
+        yield Finding(
+            "single_slice",
+            "reject",
+            f"Only one slice shows the LV cavity{case.when}, which gives no volume and no mass.",
+        )
+    elif 0 < number < case.limits.fewest_slices:
         yield Finding(
             "few_slices",
             "review",
