@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from cmrseg.quantify.lge import measure_lge
 from cmrseg.quantify.scar import find_scar
 
 PAGE = ROOT / "docs" / "explanation" / "lge-stack.md"
+#: Voxels on a border fall to either side with the last bit of a product of matrices, which differs between processors.
+TOLERANCE_G = 0.15
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +42,17 @@ def test_what_the_offset_does(heart: Phantom) -> None:
             found_g(lge, method, twin=True),
             found_g(lge, method, twin=True, less=lge.offset),
         )
-        assert shown == [f"{mass:.1f}" for mass in masses]
+        assert [float(mass) for mass in shown] == pytest.approx(masses, abs=TOLERANCE_G)
 
 
 def test_what_a_short_inversion_time_does(heart: Phantom) -> None:
     lge = make_lge(heart, replace(INFARCT, remote_signal=-0.15))
     page = " ".join(PAGE.read_text("utf-8").split())
-    assert f"`ewa` on magnitude finds {found_g(lge, 'ewa'):.1f} g" in page
-    assert f"of the same {lge.truth['scar_mass_g']:.1f} g when muscle lies 15 % of blood below zero" in page
-    assert f"and {found_g(lge, 'ewa', twin=True):.1f} g on PSIR" in page
+    pattern = r"`ewa` on magnitude finds ([\d.]+) g .*?of the same ([\d.]+) g when muscle .*?and ([\d.]+) g on PSIR"
+    shown = re.search(pattern, page)
+    assert shown is not None
+    masses = (found_g(lge, "ewa"), lge.truth["scar_mass_g"], found_g(lge, "ewa", twin=True))
+    assert [float(mass) for mass in shown.groups()] == pytest.approx(masses, abs=TOLERANCE_G)
 
 
 def test_limits_are_those_of_the_code() -> None:
