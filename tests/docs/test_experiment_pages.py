@@ -19,6 +19,7 @@ QUOTED = [
     ("detector-sam-results.md", "yolosam-kl-weight.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-context.csv", "dice_scar"),
     ("detector-sam-results.md", "yolosam-acute-errors.csv", "dice_scar_with_scar"),
+    ("detector-sam-results.md", "yolosam-cohort-holdout.csv", "dice_scar_with_scar"),
 ]
 
 

@@ -61,6 +61,14 @@ def test_every_column_has_what_the_paper_says_beside_what_was_measured() -> None
     assert "85 patients trained, 15 were held out and measured; one training per row, seed 3." in text
 
 
+def test_rows_of_other_numbers_of_patients_are_told_from_the_least_to_the_greatest() -> None:
+    other = replace(RESULT, name="fewer", patients_trained_on=40, patients_measured_on=60)
+    untrained = replace(RESULT, name="threshold", patients_trained_on=0)
+    text = markdown("Title", [RESULT, other, untrained])
+    assert "40 to 85 patients trained, 15 to 60 were held out and measured;" in text
+    assert "0 patients trained, 15 were held out" in markdown("Title", [untrained])
+
+
 def test_accuracy_never_stands_without_that_of_all_background() -> None:
     right = {"label_accuracy_mean": 0.98, "label_trivial_accuracy_mean": 0.963}
     result = replace(RESULT, paper={"label_accuracy_mean": 94.1}, measured=RESULT.measured | right)

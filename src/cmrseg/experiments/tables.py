@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cmrseg.experiments.runner import RowResult
@@ -144,7 +144,8 @@ def _counts(results: Sequence[RowResult]) -> str:
     if not run:
         return "Nothing was run."
     # rows that nobody trains have no patients that trained them
-    trained = max(r.patients_trained_on for r in run)
+    trained = _span(r.patients_trained_on for r in run if r.patients_trained_on)
+    held_out = _span(r.patients_measured_on for r in run)
     seeds = max(r.seeds for r in run)
     first = min(r.seed for r in run)
     trainings = (
@@ -154,9 +155,15 @@ def _counts(results: Sequence[RowResult]) -> str:
         "the interval of patients averaged over them"
     )
     return (
-        f"{trained} patients trained, {run[0].patients_measured_on} were held out and measured; {trainings}. "
+        f"{trained} patients trained, {held_out} were held out and measured; {trainings}. "
         "3-D Dice on the native grid; our networks see the heart where a locator found it."
     )
+
+
+def _span(numbers: Iterable[int]) -> str:
+    """The number that all rows share, or from the least to the greatest; 0 without any."""
+    found = sorted(set(numbers)) or [0]
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def _said(result: RowResult, key: str, columns: Columns) -> str:
