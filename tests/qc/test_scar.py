@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cmrseg.labels import LGE_RV
 
-GOOD = {"lv_cavity": 0.93, "lv_myocardium": 0.80, "rv_cavity": 0.88, "scar": 0.75, "no_reflow": 1.0}
+GOOD = {"lv_cavity": 0.93, "lv_myocardium": 0.80, "rv_cavity": 0.88, "scar": 0.85, "no_reflow": 1.0}
 
 
 def test_a_good_scar_passes_without_a_word(lge: LgeHeart) -> None:
@@ -191,3 +191,10 @@ def test_members_that_saw_scar_where_the_result_has_none_ask_for_a_look(lge: Lge
     lge.labels[0][lge.scar] = REMOTE
     assert lge.severity_of("members_disagree_on_scar") == "review"
     assert lge.severity_of("members_disagree") is None
+
+
+def test_scar_needs_more_agreement_than_its_absence(lge: LgeHeart) -> None:
+    lge.agreement = {**GOOD, "scar": 0.79}
+    assert lge.severity_of("members_disagree") == "review"
+    lge.labels[0][lge.scar] = REMOTE
+    assert lge.severity_of("members_disagree_on_scar") is None

@@ -31,7 +31,7 @@ def lge_members_agree(case: Case) -> Iterator[Finding]:
     yield from _on_structures(case, WORDS, "agreement_lge_")
     if case.mask(0, "scar", "no_reflow").any():
         yield from _on_structures(case, {"scar": "scar"}, "agreement_lge_")
-    elif not case.segmentation.agreement.get("scar", 1.0) >= case.limits.agreement_lge_scar:
+    elif not case.segmentation.agreement.get("scar", 1.0) >= case.limits.agreement_lge_no_scar:
         yield Finding(
             "members_disagree_on_scar",
             "review",
