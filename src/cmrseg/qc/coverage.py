@@ -20,7 +20,7 @@ def enough_slices(case: Case) -> Iterator[Finding]:
             "reject",
             f"Only one slice shows the LV cavity{case.when}, which gives no volume and no mass.",
         )
-    elif 0 < number < case.limits.fewest_slices:
+    elif 1 < number < case.limits.fewest_slices:
         yield Finding(
             "few_slices",
             "review",

@@ -36,7 +36,7 @@ class CardioSAM(nn.Module):
         self.adapter = InputAdapter(config.in_channels)
         self.encoder = ImageEncoderViT(config.encoder)
         if config.freeze_encoder:
-            self.encoder.requires_grad_(False).eval()
+            self.encoder.freeze()
         self.attention = CardiacAttention(config) if config.cardiac_attention else nn.Identity()
         self.decoder = Decoder(config)
         self.head = Head(config)
@@ -44,13 +44,6 @@ class CardioSAM(nn.Module):
         self.encoder_frozen = config.freeze_encoder and not learned
         """Whether `encode` never changes, so that its features may be kept: false, too, where a learned convolution
         mixes the slices before a frozen encoder."""
-
-    def train(self, mode: bool = True) -> CardioSAM:
-        """Training mode for all but a frozen encoder."""
-        super().train(mode)
-        if self.config.freeze_encoder:
-            self.encoder.eval()
-        return self
 
     def forward(self, x_BSHW: Tensor) -> Tensor | Outputs:
         """Logits of normalised slices, or Outputs in training mode."""

@@ -133,6 +133,7 @@ class ImageEncoderViT(nn.Module):
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.frozen = False
         grid, dim, out = config.grid_size, config.embed_dim, config.out_channels
         self.patch_embed = PatchEmbed(config.in_channels, dim, config.patch_size)
         self.pos_embed = nn.Parameter(torch.empty(1, grid, grid, dim))
@@ -145,6 +146,16 @@ class ImageEncoderViT(nn.Module):
         )
         self.apply(initialise)
         nn.init.trunc_normal_(self.pos_embed, std=0.02, a=-0.04, b=0.04)
+
+    def freeze(self) -> None:
+        """Keep the weights, and stay in evaluation mode whatever the network round it is put into."""
+        self.frozen = True
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> ImageEncoderViT:
+        """Training mode, unless it is frozen."""
+        super().train(mode and not self.frozen)
+        return self
 
     def forward(self, x_BCHW: Tensor, prompts_MND: Tensor | None = None) -> Tensor:
         """Features of images.

@@ -49,18 +49,10 @@ class SamBaseline(nn.Module):
         self.prompt_encoder.requires_grad_(False)
         self.prompt_encoder.no_mask_embed.requires_grad_(True)
         self.mask_decoder.iou_prediction_head.requires_grad_(False)
-        self.freeze_encoder = freeze_encoder
         if freeze_encoder:
-            self.encoder.requires_grad_(False).eval()
+            self.encoder.freeze()
         self.encoder_frozen = freeze_encoder and self.adapter.proj is None
         """Whether `encode` never changes, so that its features may be kept."""
-
-    def train(self, mode: bool = True) -> SamBaseline:
-        """Training mode for all but a frozen encoder."""
-        super().train(mode)
-        if self.freeze_encoder:
-            self.encoder.eval()
-        return self
 
     def forward(self, x_BSHW: Tensor) -> Tensor | Outputs:
         """Logits of normalised slices, or Outputs in training mode where the network has an auxiliary head."""

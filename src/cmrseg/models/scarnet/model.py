@@ -41,7 +41,7 @@ class ScarNet(nn.Module):
             self.encoder = ImageEncoderViT(config.encoder)
             self.sam_decoder = SamDecoder(config)
             if config.freeze_encoder:
-                self.encoder.requires_grad_(False).eval()
+                self.encoder.freeze()
                 self.encoder_frozen = config.in_channels in (1, 3)
         if config.unet_branch:
             self.unet = UNetBranch(config)
@@ -51,13 +51,6 @@ class ScarNet(nn.Module):
             self.fusion, channels = fusion, fusion.out_channels
         self.dropout = nn.Dropout2d(config.dropout)
         self.classify = nn.Conv2d(channels, config.n_classes, kernel_size=1)
-
-    def train(self, mode: bool = True) -> ScarNet:
-        """Training mode for all but a frozen encoder."""
-        super().train(mode)
-        if self.config.sam_branch and self.config.freeze_encoder:
-            self.encoder.eval()
-        return self
 
     def forward(self, x_BSHW: Tensor) -> Tensor:
         """Logits of normalised slices.
