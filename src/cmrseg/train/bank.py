@@ -17,7 +17,7 @@ from cmrseg.segment.preprocess import image_centre
 from cmrseg.study import Study
 from cmrseg.train.config import DataConfig, TrainConfig
 from cmrseg.train.data import class_numbers, load_case
-from cmrseg.train.generated import generated_studies
+from cmrseg.train.generated import generated_studies, repainted_studies
 from cmrseg.train.label_noise import noisy_truth
 
 
@@ -76,7 +76,10 @@ def _studies(cases: Iterable[Case], config: DataConfig) -> Iterator[tuple[Study,
     """Everything to train on, with how often an epoch shows it."""
     for case in cases:
         study, truth = load_case(case, config)
-        yield study, noisy_truth(study.images[0], truth, config.label_noise, case.case_id), config.repeats
+        drawn = noisy_truth(study.images[0], truth, config.label_noise, case.case_id)
+        yield study, drawn, config.repeats
+        for painted, known in repainted_studies(study, drawn, case.case_id, config.generated):
+            yield painted, known, 1
     for study, truth in generated_studies(config.generated):
         yield study, truth, 1
 

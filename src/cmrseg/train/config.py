@@ -80,7 +80,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class GeneratedConfig:
-    """LGE stacks made from labelled cine."""
+    """LGE stacks made from labelled cine, and from the real LGE that trains."""
 
     cine: str = ""
     """Folder of labelled cine patients; empty to generate nothing. All of them train but `leave_out`."""
@@ -91,10 +91,14 @@ class GeneratedConfig:
     without_scar: float = 0.2
     """Share of stacks without scar, 0 to 1. Real training data may have scar in every patient; what a network claims in
     hearts without any is learnt here."""
+    poor_nulling: float = 0.0
+    """Share of stacks whose muscle is made brighter than a good inversion time leaves it, 0 to 1."""
     seed: int = 0
     """Seed of scars, contrast and scanner."""
+    repainted: int = 0
+    """Stacks made of every patient who trains, by taking the scar out of their LGE and painting others in."""
     leave_out: tuple[str, ...] = ()
-    """Patients of that folder that nothing is made from, by id: those who measure what is trained."""
+    """Patients of the folder of cine that nothing is made from, by id: those who measure what is trained."""
 
 
 @dataclass(frozen=True)

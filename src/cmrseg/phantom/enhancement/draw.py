@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cmrseg.phantom.enhancement.spec import EnhancementSpec, Lesion
@@ -10,17 +12,29 @@ from cmrseg.phantom.enhancement.spec import EnhancementSpec, Lesion
 TERRITORIES = ((60.0, 50.0, 0.5), (190.0, 40.0, 0.2), (295.0, 45.0, 0.3))
 
 
-def random_spec(random: np.random.Generator, *, scar: bool | None = None, without_scar: float = 0.2) -> EnhancementSpec:
+#: Muscle of a poorly nulled picture relative to blood, and by how much its scar is brighter at least.
+POOR_NULLING, VISIBLE = (0.3, 0.6), 0.35
+
+
+def random_spec(
+    random: np.random.Generator, *, scar: bool | None = None, without_scar: float = 0.2, poor_nulling: float = 0.0
+) -> EnhancementSpec:
     """Draw a picture; the same state of the generator gives the same spec.
 
     Args:
         random: where chance comes from.
         scar: with (True) or without (False) scar; None leaves it to chance.
         without_scar: share of pictures without scar where chance decides, 0 to 1.
+        poor_nulling: share of pictures whose muscle is made brighter than a good inversion time leaves it, beyond
+            those that chance draws so, 0 to 1.
     """
     with_scar = bool(random.random() < 1 - without_scar) if scar is None else scar
     lesions = random_lesions(random) if with_scar else ()
-    return EnhancementSpec(lesions=lesions, **_contrast(random), **_scanner(random))  # type: ignore[arg-type]
+    spec = EnhancementSpec(lesions=lesions, **_contrast(random), **_scanner(random))  # type: ignore[arg-type]
+    if not poor_nulling or random.random() >= poor_nulling:
+        return spec
+    muscle = float(random.uniform(*POOR_NULLING))
+    return replace(spec, remote_signal=muscle, scar_signal=max(spec.scar_signal, muscle + VISIBLE))
 
 
 def random_lesions(random: np.random.Generator) -> tuple[Lesion, ...]:

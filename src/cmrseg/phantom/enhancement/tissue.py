@@ -97,7 +97,7 @@ def tissue_signal(
     by_slice = random.standard_normal((n_slices, 1, 1), dtype=np.float32) * np.float32(spec.remote_slice_sd)
     fields = [smooth_field(random, cine.shape, spec.texture_mm, spacing_xy_mm, 0.3) for _ in range(2)]
     regional = smooth_field(random, cine.shape, _REGION_MM, spacing_xy_mm, 0.5)
-    away = _distance_mm(tissues.heart, spacing_xy_mm)
+    away = distance_mm(tissues.heart, spacing_xy_mm)
     level = np.float32(spec.rim_signal - spec.remote_signal) * (1 - np.exp(-away / np.float32(_PERICARDIUM_MM)))
     muscle = level + np.float32(spec.remote_signal) + by_slice + np.float32(spec.remote_regional_sd) * regional
     muscle = muscle + np.float32(spec.muscle_texture) * fields[0]
@@ -176,8 +176,8 @@ def _nearer_to(one: Mask, other: Mask) -> Mask:
     return result
 
 
-def _distance_mm(heart: Mask, spacing_xy_mm: tuple[float, float]) -> Floats:
-    """Distance from the heart in the plane of each slice; far on slices without it."""
+def distance_mm(heart: Mask, spacing_xy_mm: tuple[float, float]) -> Floats:
+    """Distance from a mask in the plane of each slice; far on slices without it."""
     away = np.full(heart.shape, 1e3, np.float32)
     for z in np.flatnonzero(heart.any(axis=(1, 2))):
         away[z] = ndimage.distance_transform_edt(~heart[z], sampling=spacing_xy_mm[::-1])
