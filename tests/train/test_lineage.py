@@ -10,16 +10,17 @@ import pytest
 from cmrseg.errors import UsageError
 from cmrseg.phantom import make_phantom, tiny, write_acdc_patient
 from cmrseg.segment.bundle import load
-from cmrseg.train.config import CINE, DataConfig, TrainConfig
+from cmrseg.train.config import CINE, DataConfig, GeneratedConfig, TrainConfig
 from cmrseg.train.data import Split
 from cmrseg.train.lineage import check_lineage, patients_behind
 from cmrseg.train.run import run_training
 
 
-def run_of(folder: Path, split: Split, start_from: str = "", repeats: int = 1) -> str:
+def run_of(folder: Path, split: Split, start_from: str = "", repeats: int = 1, repainted: int = 0) -> str:
     """A folder that looks like a finished run."""
     folder.mkdir(parents=True)
-    replace(CINE, start_from=start_from, data=DataConfig(repeats=repeats)).save(folder / "config.json")
+    data = DataConfig(repeats=repeats, generated=GeneratedConfig(repainted=repainted))
+    replace(CINE, start_from=start_from, data=data).save(folder / "config.json")
     split.save(folder / "split.json")
     (folder / "checkpoint.safetensors").write_bytes(b"")
     return str(folder)
@@ -41,6 +42,10 @@ def test_a_run_knows_its_own_patients_and_those_of_every_run_before_it(tmp_path:
 
 def test_patients_who_were_shown_no_times_are_not_known(tmp_path: Path) -> None:
     assert patients_behind(run_of(tmp_path / "1", Split(("a",), ("b",)), repeats=0)) == frozenset()
+
+
+def test_patients_who_were_shown_repainted_alone_are_known(tmp_path: Path) -> None:
+    assert patients_behind(run_of(tmp_path / "1", Split(("a",), ("b",)), repeats=0, repainted=2)) == {"a"}
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])

@@ -100,6 +100,10 @@ def test_a_card_says_when_nothing_was_generated() -> None:
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
     measured = Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), LGE)
     assert "Nothing was generated" in lge_card(info, scores, measured)
+    painted = replace(LGE, data=replace(LGE.data, generated=GeneratedConfig(repainted=7)))
+    card = lge_card(info, scores, replace(measured, config=painted))
+    assert "shown 7 times with their scar taken out" in card
+    assert "Nothing was generated" not in card
 
 
 @pytest.mark.parametrize(("ships", "said"), [(True, "The quantised network reaches"), (False, "too much for that to")])

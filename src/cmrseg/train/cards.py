@@ -10,7 +10,7 @@ import numpy as np
 
 from cmrseg.evaluate.cine import PHASES, STRUCTURES, CineScore
 from cmrseg.evaluate.lge import LgeScore
-from cmrseg.train.config import TrainConfig
+from cmrseg.train.config import GeneratedConfig, TrainConfig
 from cmrseg.train.data import Split
 from cmrseg.train.export import BundleInfo
 
@@ -160,13 +160,6 @@ def lge_card(info: BundleInfo, scores: Sequence[LgeScore], measured: Measured) -
         for name, title in (("myocardium", "whole LV muscle"), ("lv_cavity", "LV cavity"), ("rv_cavity", "RV cavity"))
         if f"dice_{name}" in summary
     )
-    made = config.data.generated
-    beside = (
-        "Beside them, LGE generated from the labelled frames of the 100 ACDC patients "
-        f"({made.per_frame} of each frame),\nwith scars of known extent."
-        if made.cine
-        else "Nothing was generated beside them."
-    )
     return f"""\
 # Bundle `{info.name}` {info.version}
 
@@ -184,7 +177,7 @@ with {_weights_before(config)}.
 
 {info.data["name"]}: {info.data["citation"]}.
 {_who_trained(splits)}
-{beside} How they were made, and that the ranges of their contrast were set by
+{_generated_beside(config.data.generated)} How they were made, and that the ranges of their contrast were set by
 looking at these patients, stands in docs/explanation/generated-lge.md. The held-out patients were looked at while the
 recipe was decided: they are validation patients, not a test set. MyoPS patients all have scar and come from one
 hospital, in 2 to 6 thick slices; no-reflow was seen in generated stacks only.
@@ -216,6 +209,22 @@ Research only, non-commercial, with attribution (see `LICENSE`).
 """
 
 
+def _generated_beside(made: GeneratedConfig) -> str:
+    """What was generated to train on beside the patients, as sentences."""
+    parts = []
+    if made.cine:
+        parts.append(
+            "Beside them, LGE generated from the labelled frames of the 100 ACDC patients "
+            f"({made.per_frame} of each frame),\nwith scars of known extent."
+        )
+    if made.repainted:
+        parts.append(
+            f"Each patient who trained was also shown {made.repainted} times with their scar taken out and another,\n"
+            "or none, painted in."
+        )
+    return " ".join(parts) or "Nothing was generated beside them."
+
+
 def _quantised(measured: Measured) -> str:
     """Begin of the sentence that says how well the quantised network does."""
     if measured.ships_int8:
@@ -231,7 +240,7 @@ def _weights_before(config: TrainConfig) -> str:
     if not earlier.is_file():
         return f"the weights of the {config.start_from.partition(':')[0]} bundle"
     first = TrainConfig.load(earlier)
-    saw = "generated stacks alone" if first.data.generated.cine and not first.data.repeats else "the same data"
+    saw = "generated stacks alone" if first.data.generated.cine and not first.data.shows_patients else "the same data"
     return f"the weights of a network that saw {saw} and began with\n{_weights_before(first)}"
 
 

@@ -148,7 +148,8 @@ class DataConfig:
     label_noise: LabelNoiseConfig = field(default_factory=LabelNoiseConfig)
     """Errors put into the labels of the patients who train."""
     repeats: int = 1
-    """Times that an epoch shows each slice of the patients, beside once what is generated; 0 trains on that alone."""
+    """Times that an epoch shows each slice of the patients as it is, beside once what is generated; 0 trains on that
+    alone."""
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
     """What is generated to train on beside the patients."""
     cache_size: int = 192
@@ -158,6 +159,11 @@ class DataConfig:
     augmented_variants: int = 0
     """Augmented versions of each slice that epochs take in turn, so that features of a frozen encoder are computed once
     each and kept on disk; 0 draws anew every time and keeps nothing."""
+
+    @property
+    def shows_patients(self) -> bool:
+        """Whether the patients train, as they are or repainted, or what is generated of others alone."""
+        return self.repeats > 0 or self.generated.repainted > 0
 
 
 @dataclass(frozen=True)

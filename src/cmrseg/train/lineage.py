@@ -27,7 +27,7 @@ def patients_behind(source: str) -> frozenset[str]:
         name, _, member = source.partition(":")
         return frozenset(load(name).manifest["member_splits"][int(member or 0)]["train"])
     config = TrainConfig.load(run / "config.json")
-    shown = Split.load(run / "split.json").train if config.data.repeats else ()
+    shown = Split.load(run / "split.json").train if config.data.shows_patients else ()
     return frozenset(shown) | patients_behind(config.start_from)
 
 
