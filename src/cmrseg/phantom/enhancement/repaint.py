@@ -33,6 +33,8 @@ _FEWEST_PIXELS = 60
 _SCAR_OVER_BLOOD = 1.1
 #: How much the contrast of a painted scar differs from the patient's own (SD of its logarithm).
 _CONTRAST_SD = 0.2
+#: Unevenness of scar, as a share of its contrast: where the patient shows none, and at most.
+_UNEVEN_SCAR = (0.1, 0.4)
 _DARK_CORE = (0.0, 0.3)
 
 
@@ -41,8 +43,6 @@ class _Muscle:
     """What a stack's muscle looks like where no scar is.
 
     Args:
-        mask: bool[Z, Y, X], the whole muscle.
-        old: float32[Z, Y, X], share of what is painted over: 1 in drawn scar, falling to 0 beside it.
         coarse: float32[Z, Y, X], signal without noise; 0 outside the muscle.
         bare: float32[Z, Y, X], what it would be without any scar.
         noise: float32[Z, Y, X], what is finer, as strong in scar as beside it.
@@ -51,8 +51,6 @@ class _Muscle:
         patchiness: SD of the coarse signal in scar, as a share of the contrast.
     """
 
-    mask: Mask
-    old: Floats
     coarse: Floats
     bare: Floats
     noise: Floats
@@ -134,14 +132,17 @@ def _looks(
     uneven = float((coarse - usual)[healthy].std())
     usual = usual + np.float32(uneven) * smooth_field(random, picture.shape, _REGION_MM, spacing_xy_mm, 0.3)
     bare = np.where(muscle, old * usual + (1 - old) * coarse, 0).astype(np.float32)
-    core = infarct & ndimage.binary_erosion(infarct, np.ones((1, 3, 3), bool))
-    above = (coarse - levels)[core]
-    if len(above) < _FEWEST_PIXELS // 3:
-        blood = float(np.median(picture[cavity])) if cavity.any() else float(picture.max())
-        return _Muscle(muscle, old, coarse, bare, noise, fine, _SCAR_OVER_BLOOD * blood - float(levels.mean()), 0.1)
-    contrast = float(np.median(above))
-    patchiness = float(above.std()) / max(contrast, 1e-6)
-    return _Muscle(muscle, old, coarse, bare, noise, fine, contrast, min(patchiness, 0.4))
+    return _Muscle(coarse, bare, noise, fine, *_scar_contrast(coarse - levels, infarct, picture, cavity, levels))
+
+
+def _scar_contrast(above: Floats, infarct: Mask, picture: Floats, cavity: Mask, levels: Floats) -> tuple[float, float]:
+    """How much brighter than muscle scar is, and how unevenly; relative to blood where the patient shows none."""
+    core = above[infarct & ndimage.binary_erosion(infarct, np.ones((1, 3, 3), bool))]
+    contrast = float(np.median(core)) if len(core) >= _FEWEST_PIXELS // 3 else 0.0
+    if contrast > 0:
+        return contrast, min(float(core.std()) / contrast, _UNEVEN_SCAR[1])
+    blood = float(np.median(picture[cavity])) if cavity.any() else float(picture.max())
+    return _SCAR_OVER_BLOOD * blood - float(levels.mean()), _UNEVEN_SCAR[0]
 
 
 def _smoothed(picture: Floats, mask: Mask, spacing_xy_mm: tuple[float, float]) -> Floats:
