@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import painted, pipeline
+from networks import ByIntensity, PaintedSpec, painted, pipeline
 
 from cmrseg.errors import InputRefused
 from cmrseg.evaluate.metrics import dice
-from cmrseg.labels import CINE
+from cmrseg.labels import CINE, LGE_RV, convert
 from cmrseg.phantom import Phantom
-from cmrseg.segment.engine import find_heart, segment
+from cmrseg.segment.engine import Stage, find_heart, segment
+from cmrseg.segment.postprocess import SMALLEST_SCAR_ML
+from cmrseg.study import Image
 
 
 def test_painted_labels_come_back_on_the_grid(tiny_phantom: Phantom) -> None:
@@ -51,6 +53,36 @@ def test_members_that_agree_score_one(tiny_phantom: Phantom) -> None:
     result = segment(painted(tiny_phantom.image, tiny_phantom.segmentation), pipeline(members=3))
     assert result.agreement == pytest.approx(dict.fromkeys(CINE.foreground_names, 1.0))
     assert result.agreement_per_frame == pytest.approx(np.ones(tiny_phantom.image.n_frames))
+
+
+class SecondMemberSeesScar:
+    """Two members that know the answer, but for a disc of scar that the second one draws into one slice."""
+
+    def __init__(self, radius_pixels: float) -> None:
+        self.radius_pixels = radius_pixels
+
+    def __call__(self, inputs_NSHW: np.ndarray) -> np.ndarray:
+        members = ByIntensity(2, classes=len(LGE_RV.numbers))(inputs_NSHW)
+        muscle = np.argwhere(members[1, 4, LGE_RV["lv_myocardium"]])
+        y, x = np.indices(inputs_NSHW.shape[2:])
+        disc = np.hypot(y - muscle[0][0], x - muscle[0][1]) <= self.radius_pixels
+        members[1, 4][:, disc] = np.eye(len(LGE_RV.numbers))[LGE_RV["scar"]][:, None]
+        return members
+
+
+@pytest.mark.parametrize(("radius_pixels", "agreement"), [(3.0, 1.0), (8.0, 0.0)])
+def test_specks_that_single_members_see_are_no_disagreement_and_larger_pieces_are(
+    tiny_phantom: Phantom, radius_pixels: float, agreement: float
+) -> None:
+    labels = convert(tiny_phantom.segmentation.labels[:1], CINE, LGE_RV)
+    # without the RV, whose number 5 beside 0 would look like scar where the picture is interpolated
+    labels[labels == LGE_RV["rv_cavity"]] = 0
+    image = Image("lge", labels.astype(np.float32), tiny_phantom.image.geometry)
+    spec = PaintedSpec()
+    pixel_ml = spec.spacing_mm**2 * image.geometry.spacing_xyz_mm[2] / 1000
+    assert (np.pi * radius_pixels**2 * pixel_ml < SMALLEST_SCAR_ML) is (agreement == 1.0)
+    network = replace(pipeline(), segmenter=Stage(spec, SecondMemberSeesScar(radius_pixels)), scheme=LGE_RV)
+    assert segment(image, network).agreement["scar"] == agreement
 
 
 def test_no_heart_is_refused(tiny_phantom: Phantom) -> None:

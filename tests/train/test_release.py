@@ -86,7 +86,7 @@ def test_card_of_an_lge_bundle_tells_scar_mass_before_dice() -> None:
     config = replace(LGE, data=replace(LGE.data, generated=GeneratedConfig("acdc", per_frame=3)))
     splits = [Split(("a", "b"), ("c",)), Split(("a", "c"), ("b",))]
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
-    card = lge_card(info, scores, Measured(summary, summary, True, splits, splits[0], config))
+    card = lge_card(info, scores, Measured(summary, summary, True, splits, splits[0], [config, config]))
     dice = [2 * 50 / 150, 1.0, 0.0]
     assert card.index("Scar mass") < card.index("Dice of scar")
     assert f"mean {np.mean(dice):.3f} (SD {np.std(dice, ddof=1):.3f}), median 0.667, worst 0.000" in card
@@ -98,12 +98,17 @@ def test_card_of_an_lge_bundle_tells_scar_mass_before_dice() -> None:
 def test_a_card_says_when_nothing_was_generated() -> None:
     scores = [scored(masks(50), masks(100)), scored(masks(80), masks(80))]
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
-    measured = Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), LGE)
+    measured = Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), [LGE])
     assert "Nothing was generated" in lge_card(info, scores, measured)
     painted = replace(LGE, data=replace(LGE.data, generated=GeneratedConfig(repainted=7)))
-    card = lge_card(info, scores, replace(measured, config=painted))
+    card = lge_card(info, scores, replace(measured, configs=[painted]))
     assert "shown 7 times with their scar taken out" in card
     assert "Nothing was generated" not in card
+    both = [Split(("a",), ("b",)), Split(("b",), ("a",))]
+    card = lge_card(info, scores, replace(measured, splits=both * 2, configs=[painted, painted, LGE, LGE]))
+    assert "Of 2 of the networks: Each patient who trained was also shown 7 times" in card
+    assert "Of 2 of the networks: Nothing was generated" in card
+    assert "each segmented by the 2 members that never saw it" in card
 
 
 @pytest.mark.parametrize(("ships", "said"), [(True, "The quantised network reaches"), (False, "too much for that to")])
@@ -111,7 +116,7 @@ def test_a_card_says_whether_a_quantised_network_ships(ships: bool, said: str) -
     scores = [scored(masks(50), masks(100)), scored(masks(80), masks(80))]
     info = BundleInfo("lge", "1.0", "lge", "lge_rv", "x", {"name": "MyoPS", "citation": "Li"})
     summary = summarise(scores)
-    card = lge_card(info, scores, Measured(summary, summary, ships, [Split(("a",), ("b",))], Split((), ()), LGE))
+    card = lge_card(info, scores, Measured(summary, summary, ships, [Split(("a",), ("b",))], Split((), ()), [LGE]))
     assert said in card
 
 
@@ -124,7 +129,7 @@ def test_a_card_follows_the_weights_that_training_began_with_back_to_the_first(t
         return lge_card(
             info,
             scores,
-            Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), config),
+            Measured(summarise(scores), summarise(scores), True, [Split(("a",), ("b",))], Split((), ()), [config]),
         )
 
     assert "with random weights." in card("")

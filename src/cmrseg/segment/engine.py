@@ -13,7 +13,7 @@ from scipy import ndimage
 from cmrseg.errors import InputRefused
 from cmrseg.geometry import Window
 from cmrseg.labels import LabelScheme
-from cmrseg.segment.postprocess import keep_the_heart
+from cmrseg.segment.postprocess import keep_the_heart, without_specks
 from cmrseg.segment.preprocess import InputSpec, image_centre
 from cmrseg.study import Finding, Image, Segmentation
 
@@ -174,28 +174,40 @@ def _frames(
         members = stage.probabilities(window.extract(data_ZYX))
         mean_ZKHW = members.mean(axis=0)
         scar_ZYX = window.restore(mean_ZKHW[:, infarct].sum(axis=1, keepdims=True))[:, 0] if infarct else None
-        yield labels_on_image(window, mean_ZKHW, scheme), _agreement(members, scheme), scar_ZYX
+        voxel_volume_ml = window.window_spacing_mm**2 * image.geometry.spacing_xyz_mm[2] / 1000
+        yield labels_on_image(window, mean_ZKHW, scheme), _agreement(members, scheme, voxel_volume_ml), scar_ZYX
 
 
 def labels_on_image(window: Window, probabilities_ZKHW: NDArray[np.float32], scheme: LabelScheme) -> NDArray[np.uint8]:
     """Class probabilities in a window as labels uint8[Z, Y, X] on the slices it looks at, in numbers of the scheme."""
-    numbers = np.array([scheme[n] for n in ("background", *scheme.foreground_names)], np.uint8)
     native = window.restore(probabilities_ZKHW[:, 1:])
     # Background takes what the other classes leave, so that everything outside the window is background.
     native = np.concatenate([1 - native.sum(axis=1, keepdims=True), native], axis=1)
-    labels: NDArray[np.uint8] = numbers[native.argmax(axis=1)]
+    return _numbers(native.argmax(axis=1), scheme)
+
+
+def _numbers(classes: NDArray[np.intp], scheme: LabelScheme) -> NDArray[np.uint8]:
+    """Channels of the network's output, by index, as numbers of the scheme."""
+    numbers = np.array([scheme[n] for n in ("background", *scheme.foreground_names)], np.uint8)
+    labels: NDArray[np.uint8] = numbers[classes]
     return labels
 
 
-def _agreement(members_MZKHW: NDArray[np.float32], scheme: LabelScheme) -> Mapping[str, float]:
-    """Mean Dice over pairs of members, per structure; empty for a single network. Both empty counts as agreement."""
-    labels = members_MZKHW.argmax(axis=2)
-    count = len(labels)
+def _agreement(members_MZKHW: NDArray[np.float32], scheme: LabelScheme, voxel_volume_ml: float) -> Mapping[str, float]:
+    """Mean Dice over pairs of members, per structure; empty for a single network. Both empty counts as agreement.
+
+    Specks of scar, which clean-up takes out of the result whoever drew them, do not count: in a heart without scar
+    members rarely draw the same ones.
+    """
+    if len(members_MZKHW) < 2:
+        return {}
+    found = [_numbers(member.argmax(axis=1), scheme) for member in members_MZKHW]
+    if scheme.infarct_names:
+        found = [without_specks(labels_ZHW, scheme, voxel_volume_ml) for labels_ZHW in found]
     result: dict[str, float] = {}
-    if count < 2:
-        return result
-    for k, name in enumerate(scheme.foreground_names, start=1):
-        masks = labels == k
+    count = len(found)
+    for name in scheme.foreground_names:
+        masks = [labels_ZHW == scheme[name] for labels_ZHW in found]
         scores = []
         for a in range(count):
             for b in range(a + 1, count):

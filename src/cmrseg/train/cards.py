@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ class Measured:
         ships_int8: whether the bundle holds that network; not where it lost too much.
         splits: of each member.
         locator: of the network that finds the heart.
-        config: of the first member's training.
+        configs: of the training of each member; their input is the same.
     """
 
     summary: Mapping[str, float]
@@ -75,7 +76,7 @@ class Measured:
     ships_int8: bool
     splits: Sequence[Split]
     locator: Split
-    config: TrainConfig
+    configs: Sequence[TrainConfig]
 
 
 def cine_card(info: BundleInfo, scores: Sequence[CineScore], measured: Measured) -> str:
@@ -153,7 +154,9 @@ def _dice_rows(scores: Sequence[CineScore]) -> str:
 
 def lge_card(info: BundleInfo, scores: Sequence[LgeScore], measured: Measured) -> str:
     """Card of an LGE bundle as Markdown: agreement of scar mass first, then Dice."""
-    summary, int8, splits, config = measured.summary, measured.int8, measured.splits, measured.config
+    summary, int8, splits, seen = measured.summary, measured.int8, measured.splits, measured.configs[0].input
+    began = _by_member([f"Training began with {_weights_before(config)}." for config in measured.configs])
+    beside = _by_member([_generated_beside(config.data.generated) for config in measured.configs])
     dice = [s.dice("scar") or 0.0 for s in scores if s.scar_mass_truth_g > 0]
     others = ", ".join(
         f"{title} {summary[f'dice_{name}']:.3f}"
@@ -168,16 +171,17 @@ medical device.
 
 ## What it is
 
-{len(splits)} plain 2-D U-Nets that see a slice with its neighbours in a window of {config.input.size} x \
-{config.input.size} pixels of {config.input.spacing_mm:g} mm
-round the heart, and the network of the cine bundle that finds the heart, which was never shown LGE. Training began
-with {_weights_before(config)}.
+{len(splits)} plain 2-D U-Nets that see a slice with its neighbours in a window of {seen.size} x {seen.size} pixels of \
+{seen.spacing_mm:g} mm
+round the heart, and the network of the cine bundle that finds the heart, which was never shown LGE.
+{began}
 
 ## What it was trained on
 
 {info.data["name"]}: {info.data["citation"]}.
 {_who_trained(splits)}
-{_generated_beside(config.data.generated)} How they were made, and that the ranges of their contrast were set by
+{beside}
+How they were made, and that the ranges of their contrast were set by
 looking at these patients, stands in docs/explanation/generated-lge.md. The held-out patients were looked at while the
 recipe was decided: they are validation patients, not a test set. MyoPS patients all have scar and come from one
 hospital, in 2 to 6 thick slices; no-reflow was seen in generated stacks only.
@@ -207,6 +211,14 @@ Long-axis views, T1 maps, early enhancement, diffuse fibrosis, amyloid, children
 
 Research only, non-commercial, with attribution (see `LICENSE`).
 """
+
+
+def _by_member(sentences: Sequence[str]) -> str:
+    """What is said of each member, once for those of whom the same is said."""
+    counts = Counter(sentences)
+    if len(counts) == 1:
+        return sentences[0]
+    return "\n".join(f"Of {count} of the networks: {sentence}" for sentence, count in counts.items())
 
 
 def _generated_beside(made: GeneratedConfig) -> str:
@@ -257,4 +269,6 @@ def _by_whom(splits: Sequence[Split]) -> str:
     """Which members segment a patient when the bundle is measured."""
     if len(set(splits)) == 1:
         return "the ensemble"
-    return "the one member that never saw it (as a whole the ensemble has seen them all)"
+    unseen = Counter(case_id for split in splits for case_id in split.validation)
+    members = "the one member" if set(unseen.values()) == {1} else f"the {max(unseen.values())} members"
+    return f"{members} that never saw it (as a whole the ensemble has seen them all)"

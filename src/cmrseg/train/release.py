@@ -26,8 +26,9 @@ from cmrseg.train.data import Split, find_cases, load_case
 from cmrseg.train.export import BundleInfo, export_bundle
 from cmrseg.train.quantise import quantise
 
-#: The quantised network ships only if it loses no more than this mean Dice on the held-out patients.
-INT8_TOLERANCE = 0.002
+#: The quantised network ships only if it loses no more than this mean Dice on the held-out patients: it makes the
+#: bundle half as large again, and who takes it for speed takes the loss with it.
+INT8_TOLERANCE = 0.0005
 #: Training stacks whose windows calibrate the quantised network.
 CALIBRATION_CASES = 12
 
@@ -80,7 +81,8 @@ def release(
         OutputError: the target exists, or writing failed.
     """
     refuse_existing(target)
-    config = TrainConfig.load(segmenters[0] / "config.json")
+    configs = [TrainConfig.load(run / "config.json") for run in segmenters]
+    config = configs[0]
     product, evaluator = PRODUCTS[config.scheme], evaluator_of(config.scheme)
     splits = [Split.load(run / "split.json") for run in segmenters]
     cases = {case.case_id: case for case in find_cases(data, config.data)}
@@ -112,7 +114,7 @@ def release(
         if fp32["dice_mean"] - int8["dice_mean"] <= INT8_TOLERANCE:
             extra = {INT8_MODEL: quantised.read_bytes()}
         measured = {"held_out": fp32, "held_out_int8": int8, "command": "cmrseg models export"}
-        told = cards.Measured(fp32, int8, INT8_MODEL in extra, splits, Split.load(locator / "split.json"), config)
+        told = cards.Measured(fp32, int8, INT8_MODEL in extra, splits, Split.load(locator / "split.json"), configs)
         documents = {"CARD.md": product.card(info, scores, told), "LICENSE": product.licence}
         export_bundle(target, info, segmenters, locator, documents, measured, extra)
     evaluator.write_scores(scores, target.parent / f"{target.name}-held-out.csv")
