@@ -27,8 +27,8 @@ from cmrseg.io.datasets import myops
 from cmrseg.io.datasets.layout import Case
 from cmrseg.quantify.scar import find_scar
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
-from cmrseg.segment.bundle import Bundle, load
-from cmrseg.segment.engine import segment
+from cmrseg.segment.bundle import load
+from cmrseg.segment.engine import Pipeline, segment
 from cmrseg.study import Segmentation
 
 METHODS = ("ewa", "fwhm", "otsu", "5sd")
@@ -36,15 +36,15 @@ METHODS = ("ewa", "fwhm", "otsu", "5sd")
 
 def infarct(segmentation: Segmentation) -> NDArray[np.bool_]:
     """Scar and no-reflow, [Z, Y, X]."""
-    return segmentation.scheme.mask(segmentation.labels[0], "scar", "no_reflow")
+    return segmentation.scheme.infarct(segmentation.labels[0])
 
 
-def rows_of(case: Case, bundle: Bundle, members: Sequence[int]) -> Iterator[dict[str, Any]]:
+def rows_of(case: Case, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
     """A row for the bundle, and for each method in either muscle."""
     study, drawn = myops.read(case.path), myops.truth(case.path)
     image = study.images[0]
     truth = Segmentation(drawn.labels, drawn.scheme, image.geometry)
-    found = segment(image, bundle.pipeline().of_members(members))
+    found = segment(image, pipeline)
     results = {("bundle", "found"): found, ("expert", "drawn"): truth}
     judged = {who: assess(study, [(image, masks)], Clock(), {}, {}).verdict for (who, _), masks in results.items()}
     for name in METHODS:
@@ -69,11 +69,12 @@ def rows_of(case: Case, bundle: Bundle, members: Sequence[int]) -> Iterator[dict
 def main(root: Path, out: Path | None) -> None:
     """Patients that some member of the bundle never saw, segmented by those members."""
     bundle = load("lge")
+    pipeline = bundle.pipeline()
     rows: list[dict[str, str]] = []
     for case in myops.cases(root):
         unseen = bundle.members_that_never_saw(case.case_id)
         if unseen:
-            rows += rows_of(case, bundle, unseen)
+            rows += rows_of(case, pipeline.of_members(unseen))
     if out is not None:
         with out.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")

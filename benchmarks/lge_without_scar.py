@@ -23,7 +23,6 @@ import numpy as np
 
 from cmrseg.analysis import Clock, assess
 from cmrseg.io.datasets import acdc, myops
-from cmrseg.labels import LGE_RV
 from cmrseg.phantom.enhancement import enhance, random_spec, repaint
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.segment.bundle import Bundle, load
@@ -36,24 +35,24 @@ FIRST_SEED = 1000
 
 def generated(root: Path, bundle: Bundle) -> Iterator[tuple[Image, Pipeline]]:
     """End-diastole of every second patient as LGE, lesions left out."""
+    pipeline = bundle.pipeline()
     for seed, case in enumerate(acdc.cases(root)[::EVERY_NTH_CINE], start=FIRST_SEED):
         image, drawn = acdc.read(case.path).images[0], acdc.truth(case.path)
-        frame = drawn.frames[0]
-        labels = drawn.labels[frame if len(drawn.labels) == image.n_frames else 0]
         spec = replace(random_spec(np.random.default_rng(seed)), lesions=())
-        yield enhance(image.data[frame], labels, image.geometry, spec, seed).image, bundle.pipeline()
+        yield enhance(image.data[drawn.frames[0]], drawn.labels[0], image.geometry, spec, seed).image, pipeline
 
 
 def painted_over(root: Path, bundle: Bundle) -> Iterator[tuple[Image, Pipeline]]:
     """The patients whom some member never saw, without their scar."""
+    pipeline = bundle.pipeline()
     for seed, case in enumerate(myops.cases(root), start=FIRST_SEED):
         unseen = bundle.members_that_never_saw(case.case_id)
+        if not unseen:
+            continue
         image, drawn = myops.read(case.path).images[0], myops.truth(case.path)
-        if drawn.scheme.name != LGE_RV.name:
-            raise TypeError(f"masks in the numbers of {drawn.scheme.name!r}")
         painted = repaint(image.data[0], drawn.labels[0], image.geometry, (), seed)
-        if unseen and painted is not None:
-            yield replace(image, data=painted[0][None]), bundle.pipeline().of_members(unseen)
+        if painted is not None:
+            yield replace(image, data=painted[0][None]), pipeline.of_members(unseen)
 
 
 def claims(hearts: Iterator[tuple[Image, Pipeline]]) -> dict[str, Any]:

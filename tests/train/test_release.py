@@ -109,6 +109,8 @@ def test_a_card_says_when_nothing_was_generated() -> None:
     assert "Of 2 of the networks: Each patient who trained was also shown 7 times" in card
     assert "Of 2 of the networks: Nothing was generated" in card
     assert "each segmented by the 2 members that never saw it" in card
+    card = lge_card(info, scores, replace(measured, splits=[*both, both[0]], configs=[LGE] * 3))
+    assert "each segmented by the 1 or 2 members that never saw it" in card
 
 
 @pytest.mark.parametrize(("ships", "said"), [(True, "The quantised network reaches"), (False, "too much for that to")])

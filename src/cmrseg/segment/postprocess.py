@@ -96,10 +96,10 @@ def without_specks(labels_ZYX: NDArray[np.uint8], scheme: LabelScheme, voxel_vol
 
 def _pieces_of_scar(
     labels_ZYX: NDArray[np.uint8], scheme: LabelScheme, voxel_volume_ml: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
     """Connected pieces of scar as numbers from 1, [Z, Y, X], and the volume of each number; 0 is everything else."""
     components, _ = ndimage.label(scheme.infarct(labels_ZYX), structure=np.ones((3, 3, 3)))
-    return components.astype(np.intp), np.bincount(components.ravel()).astype(np.float64) * voxel_volume_ml
+    return components, np.bincount(components.ravel()) * voxel_volume_ml
 
 
 def _specks_of_scar(

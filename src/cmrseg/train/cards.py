@@ -269,6 +269,6 @@ def _by_whom(splits: Sequence[Split]) -> str:
     """Which members segment a patient when the bundle is measured."""
     if len(set(splits)) == 1:
         return "the ensemble"
-    unseen = Counter(case_id for split in splits for case_id in split.validation)
-    members = "the one member" if set(unseen.values()) == {1} else f"the {max(unseen.values())} members"
+    strangers = sorted(set(Counter(case_id for split in splits for case_id in split.validation).values()))
+    members = "the one member" if strangers == [1] else f"the {' or '.join(map(str, strangers))} members"
     return f"{members} that never saw it (as a whole the ensemble has seen them all)"

@@ -59,7 +59,9 @@ def repainted_studies(
     Raises:
         UsageError: masks without scar in their scheme.
     """
-    if config.repainted and not truth.scheme.infarct_names:
+    if not config.repainted:
+        return
+    if not truth.scheme.infarct_names:
         raise UsageError(f"Masks of the scheme {truth.scheme.name!r} have no scar to take out.", "Train on LGE.")
     image, labels = study.images[0], class_numbers(truth, LGE_RV)[0]
     for copy in range(config.repainted):

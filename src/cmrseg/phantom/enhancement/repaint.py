@@ -14,7 +14,7 @@ from cmrseg.phantom.enhancement.lesions import draw_lesions, smooth_field
 from cmrseg.phantom.enhancement.make import SUPERSAMPLING
 from cmrseg.phantom.enhancement.spec import Lesion
 from cmrseg.phantom.enhancement.tissue import Tissues, distance_mm
-from cmrseg.phantom.enhancement.wall import wall_coordinates
+from cmrseg.phantom.enhancement.wall import Wall, wall_coordinates
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -86,10 +86,12 @@ def repaint(
     muscle = LGE_RV.whole_myocardium(labels_ZYX)
     cavity, rv = (LGE_RV.mask(labels_ZYX, name) for name in ("lv_cavity", "rv_cavity"))
     spacing_xy_mm = geometry.spacing_xyz_mm[:2]
-    looks = _looks(picture_ZYX, muscle, cavity, rv, LGE_RV.infarct(labels_ZYX), geometry, random)
+    wall = wall_coordinates(muscle, cavity, rv, geometry)
+    looks = _looks(picture_ZYX, muscle, cavity, LGE_RV.infarct(labels_ZYX), wall, spacing_xy_mm, random)
     if looks is None:
         return None
-    wall = wall_coordinates(muscle, cavity, rv, geometry, SUPERSAMPLING if lesions else 1)
+    if lesions:
+        wall = wall_coordinates(muscle, cavity, rv, geometry, SUPERSAMPLING)
     scar, dark = draw_lesions(lesions, wall, muscle, spacing_xy_mm, random)
     sigma = (0.0, *(random.uniform(*_GREY_ZONE_MM) / mm for mm in spacing_xy_mm[::-1]))
     soft_scar, soft_dark = (ndimage.gaussian_filter(a, sigma) * muscle for a in (scar, dark))
@@ -106,13 +108,12 @@ def _looks(
     picture: Floats,
     muscle: Mask,
     cavity: Mask,
-    rv: Mask,
     infarct: Mask,
-    geometry: Geometry,
+    wall: Wall,
+    spacing_xy_mm: tuple[float, float],
     random: np.random.Generator,
 ) -> _Muscle | None:
     """Read off a stack what its muscle looks like; None where too little of it is free of scar."""
-    spacing_xy_mm = geometry.spacing_xyz_mm[:2]
     away = distance_mm(infarct, spacing_xy_mm)
     healthy, scarred = muscle & (away > _APART_MM), muscle & (away <= _OVER_MM)
     if healthy.sum() < _FEWEST_PIXELS:
@@ -126,7 +127,6 @@ def _looks(
     noise = fine * np.where(scarred, np.float32(min(1.0, quiet)), 1)
     levels = _levels(picture, healthy)
     depth = np.full(picture.shape, 0.5, np.float32)
-    wall = wall_coordinates(muscle, cavity, rv, geometry)
     depth[:, *wall.box] = wall.depth
     usual = levels + _by_depth(coarse - levels, healthy, depth)
     uneven = float((coarse - usual)[healthy].std())
