@@ -227,3 +227,15 @@ def test_slices_of_unknown_orientation_stay_as_stored() -> None:
 def test_slices_that_do_not_lie_on_the_grid_are_not_turned() -> None:
     with pytest.raises(ValueError, match="do not lie on a grid"):
         UPRIGHT.to_upright(np.zeros((3, 6, 4)))
+
+
+@pytest.mark.parametrize(("step", "base_first"), [(8.0, True), (-8.0, False)])
+def test_directions_tell_the_base(step: float, base_first: bool) -> None:
+    """From base to apex leads to the patient's left, front and feet."""
+    towards_apex = np.array([0.60, -0.60, -0.53]) / np.linalg.norm([0.60, -0.60, -0.53])
+    x = np.cross(towards_apex, [0.0, 0.0, 1.0])
+    x /= np.linalg.norm(x)
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([x, np.cross(towards_apex, x), towards_apex * step])
+    assert Geometry(affine, (4, 4, 4)).base_first is base_first
+    assert Geometry(affine, (4, 4, 4), orientation_known=False).base_first is None

@@ -220,17 +220,15 @@ def _assess_part(study: Study, image: Image, segmentation: Segmentation, clock: 
     with clock.step("measure"):
         measurements = measure(labelled, patient=study.patient, heart_rate_bpm=image.heart_rate_bpm, image=seen)
     with clock.step("check"):
-        known = (*(f for f in study.findings if _concerns(f, image.kind)), *segmentation.findings)
+        known = (
+            *(f for f in study.findings if f.kind in (None, image.kind)),
+            *(replace(f, kind=image.kind) for f in segmentation.findings),
+        )
         verdict = check(seen, replace(labelled, findings=known), measurements)
     measurements = _in_all_frames(measurements, frames, image.n_frames)
     if verdict.status == "reject":
         measurements = _withheld(measurements)
     return Part(image, segmentation, measurements, verdict)
-
-
-def _concerns(finding: Finding, kind: Kind) -> bool:
-    """False for what a reader says of the LGE stack alone, which does not count against the cine beside it."""
-    return kind == "lge" or not finding.where.startswith("LGE")
 
 
 def _described(image: Image) -> dict[str, Any]:

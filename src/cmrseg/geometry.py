@@ -25,6 +25,8 @@ IN_PLANE_RANGE_MM = (0.2, 5.0)
 SLICE_RANGE_MM = (0.5, 40.0)
 #: From the base of the heart to its apex in a usual chest: to the left, to the front, and down (LPS).
 BASE_TO_APEX_LPS = np.array([0.60, -0.60, -0.53])
+#: The directions of a file tell base from apex when its slices lean at least this much (cosine) along that line.
+CLEAR_COSINE = 0.3
 
 
 def degrees_from_long_axis(normal_lps: NDArray[np.float64]) -> float:
@@ -138,6 +140,15 @@ class Geometry:
         False when the orientation is not known: public sets without directions are stored in the usual view.
         """
         return self.orientation_known and float(self.normal_lps @ BASE_TO_APEX_LPS) > 0.0
+
+    @property
+    def base_first(self) -> bool | None:
+        """True when slice 0 is on the side of the heart's base; None when the directions do not tell."""
+        if not self.orientation_known:
+            return None
+        along = self.affine[:3, 2]
+        cosine = float(along @ BASE_TO_APEX_LPS / (np.linalg.norm(along) * np.linalg.norm(BASE_TO_APEX_LPS)))
+        return cosine > 0 if abs(cosine) >= CLEAR_COSINE else None
 
     @property
     def quarter_turns(self) -> int:

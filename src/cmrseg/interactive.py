@@ -145,7 +145,7 @@ def record_of(
         "prompts": dict(prompts),
         "volume_ml": volume_ml(segmentation, int(prompts["frame"])),
         "findings": [
-            {"code": f.code, "severity": f.severity, "message": f.message, "where": f.where}
+            {"code": f.code, "severity": f.severity, "message": f.message, "frame": f.frame, "slice": f.slice}
             for f in segmentation.findings
         ],
         "inputs_sha256": dict(study.inputs),

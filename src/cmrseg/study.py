@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from cmrseg.geometry import Geometry
 from cmrseg.labels import LabelScheme
+from cmrseg.numbering import place
 
 Kind = Literal["cine", "lge"]
 Severity = Literal["info", "review", "reject"]
+Ventricle = Literal["lv", "rv"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,21 @@ class Finding:
     Args:
         code: short, stable name for machines, e.g. ``"rv_jump"``.
         severity: ``info`` changes nothing, ``review`` asks a person to look, ``reject`` withholds trust.
-        message: one or two plain sentences: what was seen, what was expected, and why it matters. No patient data.
-        where: what it is about, e.g. ``"frame 3, slice 2"``; empty for the whole study.
+        message: one or two plain sentences: what was seen, what was expected, and why it matters. No patient data;
+            frames and slices are counted as in `cmrseg.numbering`.
+        kind: the stack it is about; None for the whole study.
+        frame: index of the frame it is about, from 0; None for no single one.
+        slice: index of the slice, from 0 in the order of the image's array; None for no single one.
+        ventricle: whose numbers it speaks against, ``"lv"`` or ``"rv"``; None for both.
     """
 
     code: str
     severity: Severity
     message: str
-    where: str = ""
+    kind: Kind | None = field(default=None, kw_only=True)
+    frame: int | None = field(default=None, kw_only=True)
+    slice: int | None = field(default=None, kw_only=True)
+    ventricle: Ventricle | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -201,6 +210,7 @@ class Measurements:
         curves_ml: volume of each structure at every frame, float64[T], by label name.
         segment_tables: per AHA segment values, e.g. ``{"wall_thickness_ed_mm": float64[16]}``, NaN where not visible.
         findings: what measuring noticed, e.g. segments that cannot be oriented.
+        base_first: True when slice 0 of the array lies at the base of the heart; None where that could not be told.
     """
 
     kind: Kind
@@ -210,6 +220,7 @@ class Measurements:
     curves_ml: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     segment_tables: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    base_first: bool | None = None
 
     def __getitem__(self, key: str) -> float | None:
         """Value of a measurement by its key; KeyError when there is no such measurement."""
@@ -234,6 +245,10 @@ class Verdict:
             return cls("reject", findings)
         return cls("review" if "review" in severities else "pass", findings)
 
+    def of_ventricle(self, ventricle: Ventricle) -> Verdict:
+        """The verdict on one ventricle's numbers: without the findings that are about the other one alone."""
+        return Verdict.of(tuple(f for f in self.findings if f.ventricle in (None, ventricle)))
+
     @property
     def reasons(self) -> tuple[Finding, ...]:
         """The findings that speak against the numbers: all but mere information."""
@@ -248,6 +263,18 @@ class Part:
     segmentation: Segmentation
     measurements: Measurements
     verdict: Verdict
+
+    @property
+    def base_first(self) -> bool | None:
+        """True when slice 0 lies at the base: from the masks, else from the file's directions; None when neither."""
+        found = self.measurements.base_first
+        return self.image.geometry.base_first if found is None else found
+
+    def place(self, frame: int | None, z: int | None) -> str:
+        """A frame and a slice, indices from 0 or None, as a person reads them."""
+        named = {self.measurements.ed_frame: "end-diastole", self.measurements.es_frame: "end-systole"}
+        phases = {at: name for at, name in named.items() if at is not None}
+        return place(frame, z, self.image.n_slices, self.base_first, phases)
 
 
 @dataclass(frozen=True)
@@ -267,6 +294,13 @@ class Analysis:
     def part(self, kind: Kind) -> Part | None:
         """The part of a kind, or None."""
         return next((p for p in self.parts if p.image.kind == kind), None)
+
+    def where(self, finding: Finding) -> str:
+        """What a finding is about, as a person reads it, e.g. ``"LGE, slice 3"``; empty for the whole study."""
+        part = self.part(finding.kind) if finding.kind else next(iter(self.parts), None)
+        named = "LGE" if finding.kind == "lge" else ""
+        there = part.place(None if named else finding.frame, finding.slice) if part else ""
+        return ", ".join(text for text in (named, there) if text)
 
     @property
     def verdict(self) -> Verdict:

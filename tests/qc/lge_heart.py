@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from cmrseg.phantom import HeartSpec
 from cmrseg.phantom.enhancement import Enhanced, EnhancementSpec, Lesion, make_lge_phantom
 from cmrseg.qc import check
 from cmrseg.quantify import measure
-from cmrseg.study import Part, Segmentation, Verdict
+from cmrseg.study import Analysis, Part, Segmentation, Study, Verdict
 
 #: A slice in the middle of the scar.
 MIDDLE = 5
+#: The same as a person counts it: from 1.
+MIDDLE_READ = 6
 SCAR, REMOTE, CAVITY, RV = (labels.LGE_RV[name] for name in ("scar", "lv_myocardium", "lv_cavity", "rv_cavity"))
 
 
@@ -76,4 +79,6 @@ class LgeHeart:
 
     def where(self, code: str) -> str:
         """Place of the finding of a code."""
-        return next(f.where for f in self.verdict().findings if f.code == code)
+        part = self.part()
+        found = next(f for f in part.verdict.findings if f.code == code)
+        return Analysis(Study("lge", Path(), (part.image,)), (part,)).where(found)

@@ -56,7 +56,7 @@ def test_one_frame_off_the_curve_is_noticed(frame, error_ml, case_of):
     curve[frame] += error_ml
     found = list(curves.curve_is_smooth(case_of(curve)))
     assert [f.code for f in found] == ["volume_jump"]
-    assert found[0].where == f"frame {frame}"
+    assert found[0].frame == frame
 
 
 def test_two_beats_in_one_recording_are_noticed(case_of):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lge_heart import CAVITY, MIDDLE, REMOTE, RV, SCAR, LgeHeart
+from lge_heart import CAVITY, MIDDLE, MIDDLE_READ, REMOTE, RV, SCAR, LgeHeart
 from scipy import ndimage
 
 from cmrseg.labels import LGE_RV
@@ -19,7 +19,8 @@ def test_a_good_scar_passes_without_a_word(lge: LgeHeart) -> None:
 def test_findings_of_an_lge_stack_say_so_in_their_place(lge: LgeHeart) -> None:
     lge.labels[0, MIDDLE, :6, :6] = SCAR
     lge.labels[0, :, :, :][lge.labels[0] == RV] = 0
-    places = [f.where for f in lge.verdict().findings]
+    codes = [f.code for f in lge.verdict().findings]
+    places = [lge.where(code) for code in codes]
     assert len(places) >= 2
     assert all(place == "LGE" or place.startswith("LGE, slice ") for place in places)
 
@@ -27,7 +28,7 @@ def test_findings_of_an_lge_stack_say_so_in_their_place(lge: LgeHeart) -> None:
 def test_scar_that_lies_apart_from_the_ventricle_is_found_with_its_slice(lge: LgeHeart) -> None:
     lge.labels[0, MIDDLE, 2:6, 2:6] = SCAR
     assert lge.severity_of("scar_outside_wall") == "review"
-    assert lge.where("scar_outside_wall") == f"LGE, slice {MIDDLE}"
+    assert lge.where("scar_outside_wall") == f"LGE, slice {MIDDLE_READ}"
 
 
 def test_scar_that_grows_out_of_the_wall_is_found(lge: LgeHeart) -> None:
@@ -67,7 +68,7 @@ def test_scar_on_a_single_slice_is_mentioned_with_it(lge: LgeHeart) -> None:
     lge.labels[0, :MIDDLE][lge.scar[:MIDDLE]] = REMOTE
     lge.labels[0, MIDDLE + 1 :][lge.scar[MIDDLE + 1 :]] = REMOTE
     assert lge.severity_of("scar_on_one_slice") == "info"
-    assert lge.where("scar_on_one_slice") == f"LGE, slice {MIDDLE}"
+    assert lge.where("scar_on_one_slice") == f"LGE, slice {MIDDLE_READ}"
     assert lge.verdict().status == "pass"
 
 
@@ -105,7 +106,7 @@ def test_muscle_that_does_not_enclose_the_cavity_is_found(lge: LgeHeart) -> None
     rows = np.arange(wall.shape[0])[:, None]
     lge.labels[0, MIDDLE][wall & (rows > np.nonzero(lge.labels[0, MIDDLE] == CAVITY)[0].mean())] = 0
     assert lge.severity_of("lv_not_enclosed") == "review"
-    assert lge.where("lv_not_enclosed") == f"LGE, slice {MIDDLE}"
+    assert lge.where("lv_not_enclosed") == f"LGE, slice {MIDDLE_READ}"
 
 
 def test_a_transmural_scar_encloses_the_cavity_as_muscle_does(lge: LgeHeart) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lge_heart import CAVITY, MIDDLE, REMOTE, SCAR, LgeHeart
+from lge_heart import CAVITY, MIDDLE, MIDDLE_READ, REMOTE, SCAR, LgeHeart
 from scipy import ndimage
 
 from cmrseg.qc.signatures import _pieces_and_holes, _shifts
@@ -53,7 +53,7 @@ def test_scar_cut_into_pieces_on_a_slice_is_fragmented(lge: LgeHeart, cuts: int,
         lge.labels[0][line & lge.scar] = REMOTE
     assert lge.severity_of("scar_fragmented") == severity
     if severity:
-        assert lge.where("scar_fragmented") == f"LGE, slice {MIDDLE}"
+        assert lge.where("scar_fragmented") == f"LGE, slice {MIDDLE_READ}"
 
 
 def test_pieces_and_holes_by_hand() -> None:

@@ -59,7 +59,7 @@ def test_a_short_lge_stack_is_told_and_its_small_mass_is_not_told_again(cine: Pa
     lge.keep_slices(2, 7)
     parts = check_together((cine, lge.part()))
     (finding,) = (f for f in parts[1].verdict.findings if f.code.startswith("lge_"))
-    assert (finding.code, finding.severity, finding.where) == ("lge_covers_less", "review", "LGE")
+    assert (finding.code, finding.severity, finding.kind) == ("lge_covers_less", "review", "lge")
     assert "50 mm" in finding.message
 
 

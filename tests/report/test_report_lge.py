@@ -280,7 +280,7 @@ def test_how_it_was_computed_and_what_was_checked_are_told() -> None:
 
 def test_whatever_the_study_says_is_text() -> None:
     part = infarct().parts[0]
-    evil = Finding("scar_method", "info", EVIL, EVIL)
+    evil = Finding("scar_method", "info", EVIL)
     values = (
         *part.measurements.values,
         number("scar_x", 1.0, EVIL, EVIL, note=EVIL),

@@ -145,7 +145,7 @@ def test_result_says_that_a_person_prompted() -> None:
 
 def test_doubts_ask_for_a_look() -> None:
     unsure = PromptSession(image_on(GRIDS[0]), Painter(overlap=0.4)).segment([SliceBox(1, 40, 30, 70, 60)])
-    assert [(f.code, f.severity, f.where) for f in unsure.findings[1:]] == [("unsure_mask", "review", "slice 1")]
+    assert [(f.code, f.severity, f.slice) for f in unsure.findings[1:]] == [("unsure_mask", "review", 1)]
     image = image_on(Geometry.from_spacing((5.0, 5.0, 8.0), (150, 110, 3)))
     # a box smaller than a window pixel between two of their middles: nothing is painted
     nothing = PromptSession(image, Painter()).segment([SliceBox(0, 40.0, 40.0, 40.001, 40.001)])

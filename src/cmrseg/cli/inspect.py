@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmrseg.cli.common import EXIT_REFUSED, errors_become_exit_codes, print_json
+from cmrseg.numbering import place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,7 +55,8 @@ def _show(inspection: Inspection) -> None:
     for number, reason in inspection.unreadable:
         console.print(Text(f"file {number:04d}: {reason}", style="red"))
     for finding in inspection.findings:
-        console.print(Text(f"{_MARK[finding.severity]}: {finding.message} {finding.where}".rstrip()))
+        where = place(finding.frame, finding.slice, 0, None)
+        console.print(Text(f"{_MARK[finding.severity]}: {finding.message} {where}".rstrip()))
     if inspection.refusal is not None:
         code, cause, remedy = inspection.refusal
         console.print(Text(f"cannot be analysed [{code}]: {cause}\n{remedy}", style="bold red"))

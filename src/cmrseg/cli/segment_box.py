@@ -38,6 +38,7 @@ def segment_box_command(
 
     from cmrseg.errors import UsageError
     from cmrseg.interactive import parse_box, parse_click, segment_to_file
+    from cmrseg.numbering import place
     from cmrseg.study import Kind, Verdict
 
     with errors_become_exit_codes():
@@ -58,7 +59,7 @@ def segment_box_command(
         console.print(f"{record['volume_ml']:.2f} mL (semi-automatic) in {output}", markup=False)
         reasons = Verdict.of(result.findings).reasons
         for finding in reasons:
-            told = escape(f"{finding.code}, {finding.where}: {finding.message}")
+            told = escape(f"{finding.code}, {place(finding.frame, finding.slice, 0, None)}: {finding.message}")
             console.print(f"[yellow]{finding.severity}[/yellow] {told}")
         if as_json:
             print_json(record)

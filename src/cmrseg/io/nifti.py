@@ -211,7 +211,7 @@ def _blank_slices(data: NDArray[np.float32]) -> tuple[Finding, ...]:
     if not len(blank):
         return ()
     message = f"{len(blank)} picture(s) of the stack are blank; nothing can be found there."
-    return (Finding("blank_images", "review", message, f"frame {blank[0][0]}, slice {blank[0][1]}"),)
+    return (Finding("blank_images", "review", message, frame=int(blank[0][0]), slice=int(blank[0][1])),)
 
 
 def _refuse_swapped_phases(data: NDArray[np.float32]) -> None:

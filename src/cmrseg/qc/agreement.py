@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cmrseg.qc.case import WORDS, Case, at
+from cmrseg.qc.case import WORDS, Case
 from cmrseg.study import Finding
 
 
@@ -22,7 +22,7 @@ def members_agree(case: Case) -> Iterator[Finding]:
                 "review",
                 f"The networks of the ensemble agree with a Dice of {dice:.2f} only at {phase} (at least "
                 f"{case.limits.agreement_frame:.2f} expected), a frame that numbers are read from.",
-                at(phase, frame),
+                frame=frame,
             )
 
 

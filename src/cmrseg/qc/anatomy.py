@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from cmrseg.numbering import frame_number
 from cmrseg.qc import shapes
-from cmrseg.qc.case import WORDS, Case, Spot, at, worst_spot
+from cmrseg.qc.case import WORDS, Case, Spot, worst_spot
 from cmrseg.study import Finding
 
 
@@ -28,20 +29,21 @@ def structures_are_there(case: Case) -> Iterator[Finding]:
             yield Finding(
                 f"{name}_absent_in_frame",
                 "review",
-                f"The {word} is missing in {len(absent)} of {len(curve)} frames, the first of them frame {absent[0]}.",
-                f"frame {absent[0]}",
+                f"The {word} is missing in {len(absent)} of {len(curve)} frames, the first of them frame "
+                f"{frame_number(int(absent[0]))}.",
+                frame=int(absent[0]),
             )
 
 
 def cavity_is_enclosed(case: Case) -> Iterator[Finding]:
     """Between its first and last slice, muscle lies around the LV cavity; the outflow tract opens it at the base."""
     limit, spots = case.limits.open_outline_fraction, []
-    for phase, frame in case.phases:
+    for frame in case.frames:
         cavity, nothing = case.mask(frame, "lv_cavity"), case.mask(frame, "background")
         for z in shapes.slices_with(cavity)[1:-1]:
             fraction = shapes.outline_fraction_touching(cavity[z], nothing[z])
             if fraction > limit:
-                spots.append(Spot(fraction, phase, frame, int(z)))
+                spots.append(Spot(fraction, frame, int(z)))
     yield from worst_spot(
         "lv_not_enclosed",
         spots,
@@ -56,12 +58,12 @@ def cavity_is_enclosed(case: Case) -> Iterator[Finding]:
 def ventricles_are_apart(case: Case) -> Iterator[Finding]:
     """The septum lies between both cavities on every slice."""
     limit, spots = case.limits.rv_contact_fraction, []
-    for phase, frame in case.phases:
+    for frame in case.frames:
         left, right = case.mask(frame, "lv_cavity"), case.mask(frame, "rv_cavity")
         for z in shapes.slices_with(left):
             fraction = shapes.outline_fraction_touching(left[z], right[z])
             if fraction > limit:
-                spots.append(Spot(fraction, phase, frame, int(z)))
+                spots.append(Spot(fraction, frame, int(z)))
     yield from worst_spot(
         "rv_touches_lv",
         spots,
@@ -75,7 +77,7 @@ def ventricles_are_apart(case: Case) -> Iterator[Finding]:
 
 def labels_are_not_swapped(case: Case) -> Iterator[Finding]:
     """Muscle surrounds the left cavity, not the right one."""
-    for phase, frame in case.phases:
+    for frame in case.frames:
         muscle = case.mask(frame, "lv_myocardium")
         if not case.mask(frame, "lv_cavity").any():
             continue
@@ -90,7 +92,7 @@ def labels_are_not_swapped(case: Case) -> Iterator[Finding]:
                 "reject",
                 "Muscle surrounds what is labelled as the RV cavity more than what is labelled as the LV cavity: "
                 "the labels of the two are probably exchanged.",
-                at(phase, frame),
+                frame=frame,
             )
 
 
@@ -99,20 +101,20 @@ def each_structure_is_one_piece(case: Case) -> Iterator[Finding]:
     voxel_ml = case.segmentation.geometry.voxel_volume_ml
     for name, word in WORDS.items():
         apart = []
-        for phase, frame in case.phases:
+        for frame in case.frames:
             mask = case.mask(frame, name)
             stray_ml = shapes.voxels_outside_largest_piece(mask) * voxel_ml
             fraction = stray_ml / max(voxel_ml, float(mask.sum()) * voxel_ml)
             if fraction > case.limits.island_fraction and stray_ml > case.limits.island_ml:
-                apart.append((fraction, stray_ml, at(phase, frame)))
+                apart.append((fraction, stray_ml, frame))
         if apart:
-            fraction, stray_ml, where = max(apart)
+            fraction, stray_ml, frame = max(apart)
             yield Finding(
                 "islands",
                 "review",
                 f"{stray_ml:.1f} mL ({fraction:.0%}) of the {word} lie apart from its main part and are counted with "
                 "it.",
-                where,
+                frame=frame,
             )
 
 
@@ -124,13 +126,13 @@ def no_holes(case: Case) -> Iterator[Finding]:
         (("lv_cavity", "lv_myocardium"), "left ventricle"),
     ):
         spots = []
-        for phase, frame in case.phases:
+        for frame in case.frames:
             mask = case.mask(frame, *names)
             # muscle alone may be a ring: a cavity that closed at end-systole is no hole
             for z in shapes.slices_with(case.mask(frame, names[0])):
                 pixels = shapes.hole_pixels(mask[z])
                 if pixels >= case.limits.hole_pixels and pixels > case.limits.hole_fraction * int(mask[z].sum()):
-                    spots.append(Spot(pixels, phase, frame, int(z)))
+                    spots.append(Spot(pixels, frame, int(z)))
         yield from worst_spot("holes", spots, _hole_message(word))
 
 
@@ -140,7 +142,7 @@ def _hole_message(word: str) -> Callable[[Spot], str]:
 
 def no_slice_is_left_out(case: Case) -> Iterator[Finding]:
     """No slice without LV between slices with it."""
-    for phase, frame in case.phases:
+    for frame in case.frames:
         present = shapes.slices_with(case.mask(frame, "lv_cavity"))
         if len(present) and present[-1] - present[0] + 1 > len(present):
             missing = int(np.setdiff1d(np.arange(present[0], present[-1]), present)[0])
@@ -148,18 +150,19 @@ def no_slice_is_left_out(case: Case) -> Iterator[Finding]:
                 "lv_gap",
                 "review",
                 "The LV cavity is missing on a slice between slices that show it; volumes are too small by that slice.",
-                at(phase, frame, missing),
+                frame=frame,
+                slice=missing,
             )
 
 
 def slices_lie_in_line(case: Case) -> Iterator[Finding]:
     """No slice is shifted against both neighbours by much more than a heart leans."""
     limit, spots = case.limits.centroid_jump_mm, []
-    for phase, frame in case.phases:
+    for frame in case.frames:
         whole = case.mask(frame, "lv_cavity", "lv_myocardium")
         centroids = shapes.centroids_mm(whole, case.segmentation.geometry.spacing_xyz_mm[:2])
         jumps = np.nan_to_num(np.linalg.norm(shapes.off_the_neighbours(centroids), axis=1))
-        spots += [Spot(float(jumps[z]), phase, frame, int(z)) for z in np.flatnonzero(jumps > limit)]
+        spots += [Spot(float(jumps[z]), frame, int(z)) for z in np.flatnonzero(jumps > limit)]
     yield from worst_spot(
         "slice_shift",
         spots,
@@ -173,13 +176,13 @@ def slices_lie_in_line(case: Case) -> Iterator[Finding]:
 def sizes_follow_each_other(case: Case) -> Iterator[Finding]:
     """No slice whose LV is much larger or smaller than both neighbours suggest; its ends taper anyway."""
     spots = []
-    for phase, frame in case.phases:
+    for frame in case.frames:
         areas = case.mask(frame, "lv_cavity", "lv_myocardium").sum(axis=(1, 2)).astype(np.float64)
         off = shapes.off_the_neighbours(areas)
         for z in np.flatnonzero(areas > 0)[1:-1]:
             expected = areas[z] - off[z]
             if abs(off[z]) > case.limits.area_jump_fraction * expected:
-                spots.append(Spot(float(off[z] / expected), phase, frame, int(z)))
+                spots.append(Spot(float(off[z] / expected), frame, int(z)))
     yield from worst_spot(
         "area_jump",
         spots,

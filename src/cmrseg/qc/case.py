@@ -37,6 +37,11 @@ class Case:
         return tuple((name, frame) for name, frame in named if frame is not None)
 
     @property
+    def frames(self) -> tuple[int, ...]:
+        """The same without their names."""
+        return tuple(frame for _, frame in self.phases)
+
+    @property
     def main_frame(self) -> int | None:
         """The frame that shapes are judged at: end-diastole, or LGE's only one; None when the LV is in no frame."""
         return 0 if self.image.kind == "lge" else self.measurements.ed_frame
@@ -75,7 +80,6 @@ class Spot:
     """A slice of a frame that breaks a limit, and by how much (the sign says which way)."""
 
     value: float
-    phase: str
     frame: int
     z: int
 
@@ -85,10 +89,4 @@ def worst_spot(code: str, spots: list[Spot], say: Callable[[Spot], str]) -> Iter
     if spots:
         worst = max(spots, key=lambda spot: abs(spot.value))
         others = f" Worst of {len(spots)} such slices." if len(spots) > 1 else ""
-        yield Finding(code, "review", say(worst) + others, at(worst.phase, worst.frame, worst.z))
-
-
-def at(phase: str, frame: int, z: int | None = None) -> str:
-    """Where a finding is, for `Finding.where`; frames and slices counted from 0. The frame of LGE is not named."""
-    places = [f"{phase}, frame {frame}"] if phase else []
-    return ", ".join(places if z is None else [*places, f"slice {z}"])
+        yield Finding(code, "review", say(worst) + others, frame=worst.frame, slice=worst.z)

@@ -49,7 +49,7 @@ def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
             "The most basal slice of the stack shows the LV at end-diastole and still at end-systole, when the base "
             "has come "
             "down; if the stack begins below the mitral valve, volumes are too small.",
-            f"slice {slice_of[basal]}",
+            slice=slice_of[basal],
         )
     fraction = float(areas[apical] / areas.max())
     if fraction > case.limits.apex_area_fraction:
@@ -58,7 +58,7 @@ def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
             "review",
             f"The most apical slice of the stack still shows an LV of {fraction:.0%} of its largest area{case.when}: "
             "the apex lies outside the stack, and volumes and masses are too small.",
-            f"slice {slice_of[apical]}",
+            slice=slice_of[apical],
         )
 
 

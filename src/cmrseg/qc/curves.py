@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from cmrseg.numbering import frame_number
 from cmrseg.qc.case import Case
 from cmrseg.quantify.heart_phases import smooth_over_the_beat
 from cmrseg.study import Finding
@@ -70,7 +71,7 @@ def curve_is_smooth(case: Case) -> Iterator[Finding]:
             f"The LV volume of {curve[worst]:.0f} mL in one frame lies {off[worst]:.0%} of EDV off its neighbours "
             "(at most "
             f"{limit[worst]:.0%} expected): that frame is drawn differently.",
-            f"frame {worst}",
+            frame=worst,
         )
 
 
@@ -83,11 +84,12 @@ def ventricle_empties_once(case: Case) -> Iterator[Finding]:
     closed = np.append(from_ed, from_ed[0])
     dips, _ = signal.find_peaks(-closed, prominence=case.limits.second_dip_fraction * (curve.max() - curve.min()))
     if len(dips) > 1:
-        frames = sorted(int(d + case.measurements.ed_frame) % len(curve) for d in dips)
+        found = sorted(int(d + case.measurements.ed_frame) % len(curve) for d in dips)
+        frames = [str(frame_number(frame)) for frame in found]
         yield Finding(
             "two_minima",
             "review",
-            f"The LV volume has {len(dips)} minima over the beat, at frames {', '.join(map(str, frames))}; a heart "
+            f"The LV volume has {len(dips)} minima over the beat, at frames {', '.join(frames)}; a heart "
             "empties "
             "once. Several beats, arrhythmia, or frames in the wrong order?",
         )
@@ -108,7 +110,7 @@ def systole_has_its_time(case: Case) -> Iterator[Finding]:
             f"End-systole lies {fraction:.0%} of the beat after end-diastole ({low:.0%} to {high:.0%} expected): one "
             "of the "
             "two frames may be wrong.",
-            f"frames {ed} and {es}",
+            frame=es,
         )
 
 
@@ -181,7 +183,8 @@ def phases_agree(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "rv_phase",
                 "info",
-                f"The RV is smallest at frame {rv_es}, the LV at frame {es}; RV volumes are read at the LV's frames.",
+                f"The RV is smallest at frame {frame_number(rv_es)}, the LV at frame {frame_number(es)}; RV volumes "
+                "are read at the LV's frames.",
             )
     for name, found, word in (("ed", ed, "End-diastole"), ("es", es, "End-systole")):
         annotated = case.image.annotated_frames.get(name)
@@ -189,7 +192,7 @@ def phases_agree(case: Case) -> Iterator[Finding]:
             yield Finding(
                 f"annotated_{name}_differs",
                 "info",
-                f"{word} was found at frame {found}; the data set names frame {annotated}.",
+                f"{word} was found at frame {frame_number(found)}; the data set names frame {frame_number(annotated)}.",
             )
 
 

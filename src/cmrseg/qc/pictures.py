@@ -28,7 +28,7 @@ def frames_hold_a_picture(case: Case) -> Iterator[Finding]:
             "frame_constant",
             "review",
             f"{len(blank)} of {len(data)} frames have one grey value only.",
-            f"frame {blank[0]}",
+            frame=int(blank[0]),
         )
 
 
@@ -41,8 +41,8 @@ def slices_differ(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "slice_repeated",
                 "review",
-                f"Slices {z} and {z + 1} hold the same pixels; if one was copied, volumes are too large.",
-                f"slice {z + 1}",
+                "This slice and a neighbour of it hold the same pixels; if one was copied, volumes are too large.",
+                slice=z + 1,
             )
 
 

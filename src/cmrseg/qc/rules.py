@@ -116,13 +116,6 @@ def check(
     found = list(measurements.findings)
     for rule in RULES[measurements.kind]:
         found.extend(rule(case))
-    if image.kind == "lge":
-        found = [_on_lge(finding) for finding in found]
-    found = [*segmentation.findings, *found]
+    found = [*segmentation.findings, *(replace(finding, kind=image.kind) for finding in found)]
     gravity = {"reject": 0, "review": 1, "info": 2}
     return Verdict.of(tuple(sorted(found, key=lambda finding: gravity[finding.severity])))
-
-
-def _on_lge(finding: Finding) -> Finding:
-    """The finding with the stack in its place, so that it is not read as one of the cine beside it."""
-    return replace(finding, where=f"LGE, {finding.where}" if finding.where else "LGE")

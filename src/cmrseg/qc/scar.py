@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cmrseg.qc import shapes
-from cmrseg.qc.case import Case, Mask, at
+from cmrseg.qc.case import Case, Mask
 from cmrseg.study import Finding
 
 _FULL = np.ones((3, 3, 3), bool)
@@ -55,7 +55,7 @@ def scar_lies_in_the_wall(case: Case) -> Iterator[Finding]:
             f"{fraction:.0%} of the scar (at most {case.limits.scar_outside_fraction:.0%} expected) lies apart from "
             f"the left ventricle, or more than {case.limits.scar_beyond_wall_mm:.0f} mm farther out than the rest of "
             "the wall: bright fat, fluid or the right ventricle may have been taken for scar.",
-            at("", 0, z),
+            slice=z,
         )
 
 
@@ -138,7 +138,7 @@ def scar_on_more_than_one_slice(case: Case) -> Iterator[Finding]:
             "info",
             "Scar is on one slice only: a small scar, or an artefact. Look for it in a long axis or with the phase "
             "encoding swapped.",
-            at("", 0, int(seen[0])),
+            slice=int(seen[0]),
         )
 
 
@@ -152,7 +152,7 @@ def scar_ends_inside_the_stack(case: Case) -> Iterator[Finding]:
             "scar_at_end_of_stack",
             "info",
             "Scar lies on an outermost slice of the stack; it may go on beyond it, and its mass is a lower limit.",
-            at("", 0, cut[0]),
+            slice=cut[0],
         )
 
 

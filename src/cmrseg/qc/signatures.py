@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cmrseg.qc.case import Case, Mask, at
+from cmrseg.qc.case import Case, Mask
 from cmrseg.quantify.scar_shape import scar_shape
 from cmrseg.study import Finding
 
@@ -91,7 +91,7 @@ def scar_is_not_fragmented(case: Case) -> Iterator[Finding]:
             "review",
             f"On one slice the scar has {pieces} pieces and {holes} holes (at most {case.limits.scar_fragments} in all "
             "expected): a network that was unsure of its border, boxes that cut it up, or noise above a threshold.",
-            at("", 0, z),
+            slice=z,
         )
 
 

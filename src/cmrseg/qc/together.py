@@ -37,7 +37,7 @@ def covers_the_same_heart(cine: Part, lge: Part, limits: QcThresholds) -> Iterat
         "review",
         f"LGE shows {lengths[1]:.0f} mm of the left ventricle, the cine {lengths[0]:.0f} mm: scar beyond the LGE "
         "slices is not seen, and its mass is a lower limit.",
-        "LGE",
+        kind="lge",
     )
 
 
@@ -56,7 +56,7 @@ def weighs_the_same(cine: Part, lge: Part, limits: QcThresholds) -> Iterator[Fin
             f"LV mass is {masses[1]:.0f} g on LGE and {masses[0]:.0f} g on the cine, a difference of "
             f"{abs(difference):.0%} of their mean (at most {limits.lge_mass_difference_fraction:.0%} expected): the "
             "muscle is drawn wrong on one of them, and scar in percent of LV mass with it.",
-            "LGE",
+            kind="lge",
         )
 
 

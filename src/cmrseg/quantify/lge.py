@@ -129,6 +129,7 @@ def measure_lge(
         values=tuple(definitions.measurement(key, *known[key]) for key in definitions.LGE),
         segment_tables=tables,
         findings=(*found, *aha.findings, *zone_findings, *_only_at_rim(masks)),
+        base_first=aha.long_axis.base_first,
     )
 
 

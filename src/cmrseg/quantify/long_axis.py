@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.geometry import BASE_TO_APEX_LPS, Geometry
+from cmrseg.geometry import Geometry
 
-#: The directions in the file decide when the slices lean at least this much (cosine) along the usual long axis.
-CLEAR_COSINE = 0.3
 #: Shape decides when the ventricles' weight lies this far (as a part of the stack's length) off the middle.
 CLEAR_TAPER = 0.02
 
@@ -51,13 +49,10 @@ def find_long_axis(
         taper += _taper_within(rv_ZYX, wall_and_cavity_ZYX | rv_ZYX)
     by_shape = None if abs(taper) < CLEAR_TAPER else taper > 0
 
-    if geometry.orientation_known:
-        along = geometry.affine[:3, 2]
-        cosine = float(along @ BASE_TO_APEX_LPS / (np.linalg.norm(along) * np.linalg.norm(BASE_TO_APEX_LPS)))
-        if abs(cosine) >= CLEAR_COSINE:
-            base_first = cosine > 0
-            disagrees = by_shape is not None and by_shape != base_first
-            return LongAxis(base_first, geometry.mirrored, by_orientation=True, shape_disagrees=disagrees)
+    base_first = geometry.base_first
+    if base_first is not None:
+        disagrees = by_shape is not None and by_shape != base_first
+        return LongAxis(base_first, geometry.mirrored, by_orientation=True, shape_disagrees=disagrees)
     return LongAxis(by_shape, _mirrored_given(by_shape, geometry), by_orientation=False)
 
 

@@ -86,6 +86,7 @@ def _measure_cine(segmentation: Segmentation, patient: Patient, heart_rate_bpm: 
         curves_ml=curves_ml,
         segment_tables={"wall_thickness_ed_mm": wall.by_segment_mm},
         findings=wall.findings,
+        base_first=wall.base_first,
     )
 
 
@@ -152,17 +153,20 @@ def _indexed(known: dict[str, Known], bsa: Known) -> dict[str, Known]:
 
 @dataclass(frozen=True)
 class _Wall:
-    """Wall thickness at end-diastole: values by key, by AHA segment (float64[16], NaN where not seen), findings."""
+    """Wall thickness at end-diastole: values by key and by AHA segment (float64[16], NaN where not seen)."""
 
     known: dict[str, Known]
     by_segment_mm: NDArray[np.float64]
     findings: tuple[Finding, ...]
+    base_first: bool | None
 
 
 def _wall_at_end_diastole(segmentation: Segmentation, phases: HeartPhases) -> _Wall:
     by_segment = np.full(16, np.nan)
     if phases.ed_frame is None:
-        return _Wall(_wall_values(by_segment, None, None, phases.note), by_segment, ())
+        return _Wall(
+            _wall_values(by_segment, None, None, phases.note), by_segment, (), segmentation.geometry.base_first
+        )
     frame, scheme = segmentation.labels[phases.ed_frame], segmentation.scheme
     muscle, cavity = scheme.whole_myocardium(frame), scheme.mask(frame, "lv_cavity")
     aha = aha_sectors(muscle, cavity, scheme.mask(frame, "rv_cavity"), segmentation.geometry)
@@ -178,7 +182,7 @@ def _wall_at_end_diastole(segmentation: Segmentation, phases: HeartPhases) -> _W
     note = "No slice of this part of the wall shows muscle all around the cavity." if aha.oriented or not rays else ""
     note = note or (aha.findings[0].message if aha.findings else "")
     values = _wall_values(by_segment, max(thick, default=None), float(np.mean(mid)) if mid else None, note)
-    return _Wall(values, by_segment, aha.findings)
+    return _Wall(values, by_segment, aha.findings, aha.long_axis.base_first)
 
 
 def _thickness_by_slice(

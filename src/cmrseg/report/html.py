@@ -81,6 +81,7 @@ def render(analysis: Analysis) -> str:
         badge=badge,
         advice=advice,
         findings=findings,
+        where=analysis.where,
         reasons=Verdict.of(findings).reasons,
         facts=_facts(analysis.study.patient),
         pages=pages,

@@ -41,7 +41,8 @@ def measurements_json(analysis: Analysis) -> dict[str, Any]:
     Returns:
         One entry per measurement under its key (float with two decimals, or None where it cannot be known), then
         `ed_frame` and `es_frame` (counted from 0; None without a cine), `verdict`, and last `findings`, a list of
-        mappings with code, severity, message and where. Without parts, only these last entries.
+        mappings with code, severity, message, where (as a person reads it), kind, ventricle, and the indices frame and
+        slice (from 0). Without parts, only these last entries.
     """
     cine = analysis.part("cine")
     return {
@@ -50,7 +51,10 @@ def measurements_json(analysis: Analysis) -> dict[str, Any]:
         "es_frame": cine.measurements.es_frame if cine else None,
         "verdict": analysis.verdict.status,
         "findings": [
-            {"code": f.code, "severity": f.severity, "message": f.message, "where": f.where}
+            {
+                **{"code": f.code, "severity": f.severity, "message": f.message, "where": analysis.where(f)},
+                **{"kind": f.kind, "ventricle": f.ventricle, "frame": f.frame, "slice": f.slice},
+            }
             for f in all_findings(analysis)
         ],
     }

@@ -345,16 +345,15 @@ def _semi_automatic() -> Finding:
 
 
 def _doubts(prompt: Prompt, mask_YX: NDArray[np.bool_], overlap: float) -> list[Finding]:
-    where = f"slice {prompt.z}"
     if not mask_YX.any():
         message = "The network draws nothing for this prompt."
-        return [Finding("nothing_drawn", "review", message, where)]
+        return [Finding("nothing_drawn", "review", message, slice=prompt.z)]
     if overlap < UNSURE_OVERLAP:
         message = (
             f"The network expects its mask to overlap what is meant by {max(overlap, 0.0):.2f} only (intersection over "
             "union). Look at it, and click where it is wrong."
         )
-        return [Finding("unsure_mask", "review", message, where)]
+        return [Finding("unsure_mask", "review", message, slice=prompt.z)]
     return []
 
 

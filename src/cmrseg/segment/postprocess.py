@@ -74,7 +74,7 @@ def keep_the_heart(
                     "info",
                     f"{100 * removed / total:.0f} % of the voxels first labelled {title} lay apart from it and were "
                     f"removed (at most {worst_ml:.1f} mL in one frame).",
-                    f"frame {worst_frame}",
+                    frame=worst_frame,
                 )
             )
     _fill_holes(cleaned, scheme, left_names, "lv_cavity")

@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 
 from cmrseg.analysis import Clock, assess
 from cmrseg.io.dicom import inspect_dicom, read_dicom
-from cmrseg.io.dicom.findings import LGE_PLACE
 from cmrseg.io.dicom.hints import hints, reconstruction
 from cmrseg.phantom import Phantom
 from cmrseg.study import Finding, Study
@@ -198,7 +197,7 @@ def test_repeats_in_one_series_the_last_are_read(tmp_path: Path) -> None:
     study = read_dicom(folder)
     assert [i.kind for i in study.images] == ["lge"]
     np.testing.assert_array_equal(study.images[0].data, expected(phases=8)[-1:])
-    assert [(f.code, f.severity, f.where) for f in study.findings] == [("slices_repeated", "review", LGE_PLACE)]
+    assert [(f.code, f.severity, f.kind) for f in study.findings] == [("slices_repeated", "review", "lge")]
     assert "the last of 8 images per slice" in reasons(folder)[30][1]
 
 
@@ -258,7 +257,7 @@ def test_the_later_of_two_acquisitions(tmp_path: Path) -> None:
     save(tmp_path, late(41).values())
     study = read_dicom(tmp_path)
     np.testing.assert_array_equal(study.images[1].data, expected(phases=1) + 3)
-    assert [(f.code, f.severity, f.where) for f in study.findings] == [("several_stacks", "info", LGE_PLACE)]
+    assert [(f.code, f.severity, f.kind) for f in study.findings] == [("several_stacks", "info", "lge")]
     assert "series 40 was taken (it was acquired later)" in reasons(tmp_path)[41][1]
 
 
@@ -393,7 +392,7 @@ def test_a_broken_lge_is_refused_and_the_cine_stands(fault: Callable[[Cine], Cin
 
 def test_findings_of_the_lge_do_not_count_against_the_cine(tiny_phantom: Phantom, tmp_path: Path) -> None:
     image, segmentation = tiny_phantom.image, tiny_phantom.segmentation
-    doubt = Finding("phase_sensitive", "review", "x", LGE_PLACE)
+    doubt = Finding("phase_sensitive", "review", "x", kind="lge")
     for found, seen in ((doubt, False), (Finding("phase_sensitive", "review", "x"), True)):
         study = Study("s", tmp_path, (image,), findings=(found,))
         analysis = assess(study, [(image, segmentation)], Clock(), {"bundles": {}, "runtime": "given masks"}, {})

@@ -10,7 +10,6 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from cmrseg.io.dicom import read_dicom
-from cmrseg.io.dicom.findings import LGE_PLACE
 from cmrseg.phantom import STYLES, LgePhantom, Phantom, make_lge, write_dicom
 from cmrseg.quantify.lge import measure_lge
 from cmrseg.study import Segmentation
@@ -86,8 +85,8 @@ def test_a_study_that_lost_its_inversion_times(
     study = read_dicom(tmp_path)
     assert [i.kind for i in study.images] == ["cine", "lge"]
     np.testing.assert_array_equal(study.images[1].data, lge_phantom.image.data[:, ::-1])
-    assert [(f.code, f.severity, f.where) for f in study.findings if f.severity != "info"] == [
-        ("lge_evidence", "review", LGE_PLACE)
+    assert [(f.code, f.severity, f.kind) for f in study.findings if f.severity != "info"] == [
+        ("lge_evidence", "review", "lge")
     ]
     assert study.images[1].source["inversion_times_ms"] is None
 
@@ -117,4 +116,4 @@ def test_the_phase_sensitive_twin_alone(
     assert study.images[1].data.min() < 0
     assert study.images[1].source["reconstruction"] == "phase-sensitive"
     found = [f for f in study.findings if f.code == "phase_sensitive"]
-    assert [(f.severity, f.where) for f in found] == [("review", LGE_PLACE)]
+    assert [(f.severity, f.kind) for f in found] == [("review", "lge")]

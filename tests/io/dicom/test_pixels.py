@@ -71,7 +71,7 @@ def test_one_blank_image_is_reported(tmp_path: Path) -> None:
     images = cine()
     images[3, 2].PixelData = bytes(96)
     study = read_dicom(save(tmp_path, images.values()))
-    assert [(f.code, f.severity, f.where) for f in study.findings] == [("blank_images", "review", "frame 2, slice 3")]
+    assert [(f.code, f.severity, f.frame, f.slice) for f in study.findings] == [("blank_images", "review", 2, 3)]
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless])

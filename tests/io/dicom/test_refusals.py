@@ -186,7 +186,7 @@ def test_one_phase_missing_in_every_slice(tmp_path: Path) -> None:
     whole = cine()
     images = {place: ds for place, ds in whole.items() if place[1] != 4}
     study = read_dicom(save(tmp_path / "same", images.values()))
-    assert ("phase_gap", "after frame 3") in [(f.code, f.where) for f in study.findings]
+    assert ("phase_gap", 3) in [(f.code, f.frame) for f in study.findings]
     # One phase less in every slice, but not the same one: the counts agree and the phases do not.
     images = {(z, t): ds for (z, t), ds in whole.items() if t != 2 + z % 3}
     assert refusal(save(tmp_path / "other", images.values())).code == "uneven_phases"

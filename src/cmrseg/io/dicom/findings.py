@@ -15,9 +15,6 @@ from cmrseg.io.dicom.select import Selection
 from cmrseg.io.dicom.stacks import Stack
 from cmrseg.study import Finding, Kind, Severity
 
-#: How `Finding.where` of what concerns the LGE stack begins.
-LGE_PLACE = "LGE"
-
 
 def describe(stack: Stack) -> str:
     """A stack in a few words, free of descriptions and identifiers."""
@@ -63,10 +60,8 @@ def choice_findings(
 
 
 def of_kind(kind: Kind, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings of one stack; those of LGE say so in `where`, so that they do not count against a cine beside it."""
-    if kind == "cine":
-        return tuple(findings)
-    return tuple(replace(f, where=f"{LGE_PLACE}, {f.where}" if f.where else LGE_PLACE) for f in findings)
+    """Findings of one stack, which do not count against another one beside it."""
+    return tuple(replace(f, kind=kind) for f in findings)
 
 
 def _rivals(selection: Selection, taken: Judgement, refusal: InputRefused | None, *, forced: bool) -> list[Finding]:

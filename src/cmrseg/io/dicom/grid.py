@@ -286,8 +286,9 @@ def _phase_findings(cells: Sequence[Sequence[Frame]], key: str | None) -> list[F
                 f"{key} jumps within slice(s) {numbers} and not at the same phase in all slices: phases are missing.",
                 EXPORT_AGAIN,
             )
-        where = ", ".join(f"after frame {t}" for t in np.flatnonzero(holes[0]))
-        findings.append(Finding("phase_gap", "review", f"{key} jumps in every slice: a phase is missing.", where))
+        first = int(np.flatnonzero(holes[0])[0])
+        message = f"{key} jumps in every slice after this frame: a phase is missing."
+        findings.append(Finding("phase_gap", "review", message, frame=first))
     starts = times[:, 0] / usual[:, 0]
     if float(np.ptp(starts)) > MISSING_STEP / 2:
         findings.append(

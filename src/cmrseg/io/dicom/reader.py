@@ -123,7 +123,8 @@ def _blank(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
         "blank_images",
         "review",
         f"{len(blank)} image(s) of the {choice.kind} are blank.",
-        f"frame {frame}, slice {slice_index}",
+        frame=int(frame),
+        slice=int(slice_index),
     )
     return list(of_kind(choice.kind, [found]))
 
