@@ -8,6 +8,7 @@ never travels without its Geometry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,6 +187,8 @@ class Measurement:
         source: guideline or paper the definition follows.
         reference: healthy range for this sex and age, or None.
         note: why there is no value, or a caveat.
+        error: how far the value typically lies from that of another reader, in its unit, 0 or more; None where that
+            was not measured.
     """
 
     key: str
@@ -196,6 +199,20 @@ class Measurement:
     source: str
     reference: ReferenceRange | None = None
     note: str = ""
+    error: float | None = None
+
+    @property
+    def outside(self) -> Literal["", "below", "above"]:
+        """Say whether the value lies outside its healthy range by more than its own error: the only test of a flag.
+
+        Empty within that margin, and where there is no finite value or no range; without a known error the margin is 0.
+        """
+        if self.value is None or self.reference is None or not math.isfinite(self.value):
+            return ""
+        margin = self.error or 0.0
+        if self.value < self.reference.low - margin:
+            return "below"
+        return "above" if self.value > self.reference.high + margin else ""
 
 
 @dataclass(frozen=True)
