@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from cmrseg.errors import InputRefused
 from cmrseg.geometry import Geometry
 from cmrseg.io.dicom.records import Frame
-from cmrseg.io.dicom.stacks import SAME_PLACE_MM, Stack
+from cmrseg.io.dicom.stacks import Stack
+from cmrseg.io.slices import SAME_PLACE_MM, slice_step
 from cmrseg.study import Finding
 
 #: In the order in which they are trusted; names as in `frames.make_frame`.
@@ -191,7 +192,7 @@ def _geometry(stack: Stack, cells: Sequence[Sequence[Frame]]) -> Geometry:
     row_mm, column_mm = first.spacing_rc or (0.0, 0.0)
     origins = np.array([_slice_origin(number, found) for number, found in enumerate(cells, 1)])
     normal = np.cross(x_direction, y_direction)
-    step = _slice_step(origins, normal)
+    step = slice_step(origins, normal, EXPORT_AGAIN)
     middle = (len(cells) - 1) / 2
     affine = np.eye(4)
     affine[:3, 0] = x_direction * column_mm
@@ -229,42 +230,6 @@ def _slice_origin(number: int, found: Sequence[Frame]) -> NDArray[np.float64]:
     if spread > SAME_PLACE_MM:
         raise InputRefused("geometry", f"The images of slice {number} lie up to {spread:.2f} mm apart.", EXPORT_AGAIN)
     return np.asarray(origin)
-
-
-def _slice_step(origins: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vector from a slice to the next, from the places of all slices; refused when they are not evenly spaced."""
-    places = origins @ normal
-    steps = np.diff(places)
-    _refuse_irregular(steps)
-    index = np.arange(len(origins)) - (len(origins) - 1) / 2
-    step = index @ (origins - origins.mean(axis=0)) / float(index @ index)
-    sideways = origins - origins.mean(axis=0) - index[:, None] * step
-    off = float(np.linalg.norm(sideways, axis=1).max())
-    if off > SAME_PLACE_MM:
-        raise InputRefused(
-            "geometry", f"The slices do not lie above each other: one is {off:.2f} mm off the line.", EXPORT_AGAIN
-        )
-    return np.asarray(step)
-
-
-def _refuse_irregular(steps: NDArray[np.float64]) -> None:
-    """Refuse slice distances that differ; a multiple of the smallest one is a missing slice."""
-    base = float(steps.min())
-    tolerance = max(0.01 * base, 0.1)
-    multiples = np.maximum(1, np.round(steps / base))
-    off = np.abs(steps - multiples * float(np.median(steps / multiples)))
-    if (off > tolerance * multiples).any():
-        listed = ", ".join(f"{step:.2f}" for step in steps)
-        raise InputRefused("geometry", f"The slices are not evenly spaced: distances of {listed} mm.", EXPORT_AGAIN)
-    gaps = np.flatnonzero(multiples > 1)
-    if len(gaps):
-        named = "; ".join(
-            f"{int(multiples[gap]) - 1} missing between slices {gap + 1} and {gap + 2} ({steps[gap]:.1f} mm apart)"
-            for gap in gaps
-        )
-        raise InputRefused(
-            "slice_gap", f"Slices are missing in a stack of {float(np.median(steps)):.1f} mm: {named}.", EXPORT_AGAIN
-        )
 
 
 def _phase_findings(cells: Sequence[Sequence[Frame]], key: str | None) -> list[Finding]:

@@ -14,7 +14,8 @@ import numpy as np
 from cmrseg.io.dicom.evidence import Judgement, against_short_axis, common_evidence, named_otherwise
 from cmrseg.io.dicom.grid import CARDIAC_TIMES
 from cmrseg.io.dicom.records import Frame
-from cmrseg.io.dicom.stacks import SAME_PLACE_MM, Stack
+from cmrseg.io.dicom.stacks import Stack
+from cmrseg.io.slices import SAME_PLACE_MM
 from cmrseg.study import Finding
 
 LGE_DISTANCE_MM = (1.0, 25.0)

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from cmrseg.geometry import degrees_from_long_axis
 from cmrseg.io.dicom.hints import hints, letters, reconstruction
 from cmrseg.io.dicom.records import Damage, Frame
+from cmrseg.io.slices import SAME_PLACE_MM
 
 #: Direction cosines of parallel images differ by less; 0.01 is half a degree.
 SAME_DIRECTION = 0.01
-#: Images closer along the normal are of one slice. Short-axis slices lie 4 mm apart and more.
-SAME_PLACE_MM = 0.5
 SAME_SPACING_MM = 1e-3
 #: Fewer parallel slices in one series are a view, or a part of a stack that has a series per slice.
 MIN_SLICES = 3
