@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 
@@ -154,10 +155,78 @@ def test_emidec_cases_and_groups(emidec_patient: Path, tmp_path: Path) -> None:
     assert refusal(emidec.truth, tmp_path / "deeper/Case_N002") == "not_found"
 
 
+def test_emidec_pixels_and_labels_come_back_as_they_were_saved(emidec_patient: Path) -> None:
+    np.testing.assert_array_equal(read(emidec_patient).images[0].data[0], stack())
+    labels = emidec.truth(emidec_patient).labels[0]
+    assert (labels[1, [0, 10, 20, 25, 26], 0] == [1, 2, 3, 4, 0]).all()
+    assert {name: int((labels == n).sum()) for name, n in LGE.numbers.items() if n} == {
+        "lv_cavity": 100,
+        "lv_myocardium": 100,
+        "scar": 50,
+        "no_reflow": 10,
+    }
+
+
+@pytest.mark.parametrize("way", ["eight bits and true affine", "small letters", "suffix in capitals", "not gzipped"])
+def test_emidec_is_read_however_it_was_stored(tmp_path: Path, way: str) -> None:
+    images, contours = ("images", "contours") if way == "small letters" else ("Images", "Contours")
+    suffix = {"suffix in capitals": ".NII.GZ", "not gzipped": ".nii"}.get(way, ".nii.gz")
+    pixels = (stack() // 12).astype(np.uint8)
+    masks = np.zeros(pixels.shape, np.uint8)
+    masks[1, :10] = 3
+    affine, pixdim = np.eye(4), (1.5, 1.5, 10.0)
+    if way == "eight bits and true affine":
+        affine = np.diag((*pixdim, 1.0))
+    for name, array in ((images, pixels), (contours, masks)):
+        saved = tmp_path / "Case_P100" / name / "Case_P100.nii"
+        save(saved, array, affine, None if way == "eight bits and true affine" else pixdim)
+        if suffix != ".nii":
+            saved.with_name(f"Case_P100{suffix}").write_bytes(gzip.compress(saved.read_bytes()))
+            saved.unlink()
+    (case,) = emidec.cases(tmp_path)
+    study, truth = read(case.path), emidec.truth(case.path)
+    assert study.images[0].source["reader"] == "emidec"
+    np.testing.assert_array_equal(study.images[0].data[0], pixels)
+    scar_ml = (truth.labels == LGE["scar"]).sum() * truth.geometry.voxel_volume_ml
+    assert scar_ml == pytest.approx(10 * 36 * 0.0225, rel=1e-5)
+
+
+def test_emidec_test_set_has_images_alone(tmp_path: Path) -> None:
+    save(tmp_path / "Case_E012/Images/Case_E012.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
+    (case,) = emidec.cases(tmp_path)
+    assert (case.case_id, case.group) == ("Case_E012", "")
+    assert read(case.path).images[0].kind == "lge"
+    assert refusal(emidec.truth, case.path) == "not_found"
+
+
+def test_emidec_takes_the_contours_that_are_named_as_the_image(emidec_patient: Path) -> None:
+    expected = emidec.truth(emidec_patient).labels
+    save(emidec_patient / "Contours/other_reader.nii.gz", np.zeros((3, 40, 36)), np.eye(4), (1.5, 1.5, 10.0))
+    np.testing.assert_array_equal(emidec.truth(emidec_patient).labels, expected)
+
+
+@pytest.mark.parametrize("wrong", ["other voxel sizes", "another matrix", "two frames"])
+def test_emidec_masks_that_do_not_lie_on_the_image_are_refused(emidec_patient: Path, wrong: str) -> None:
+    shape = {"another matrix": (3, 36, 40), "two frames": (2, 3, 40, 36)}.get(wrong, (3, 40, 36))
+    pixdim = (1.5, 1.5, 8.0) if wrong == "other voxel sizes" else (1.5, 1.5, 10.0)
+    save(emidec_patient / "Contours/Case_P007.nii.gz", np.ones(shape), np.eye(4), pixdim)
+    assert refusal(emidec.truth, emidec_patient) == "mask_mismatch"
+
+
 def test_emidec_refusals(emidec_patient: Path) -> None:
     assert refusal(read, emidec_patient, "cine") == "no_cine"
+    masks = emidec_patient / "Contours/Case_P007.nii.gz"
+    save(masks, np.full((3, 40, 36), 5.0), np.eye(4), (1.5, 1.5, 10.0))
+    assert refusal(emidec.truth, emidec_patient) == "labels"
+    masks.rename(masks.with_name("one.nii.gz"))
     save(emidec_patient / "Contours/more.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
     assert refusal(emidec.truth, emidec_patient) == "ambiguous"
+    save(emidec_patient / "Images/Case_P007.nii.gz", np.ones((3, 40, 36)), np.eye(4), (1.5, 1.5, 10.0))
+    assert refusal(emidec.read, emidec_patient) == "empty_image"
+    save(emidec_patient / "Images/Case_P007.nii.gz", stack()[:1], np.eye(4), (1.5, 1.5, 10.0))
+    assert refusal(emidec.read, emidec_patient) == "no_lge"
+    save(emidec_patient / "Images/again.nii.gz", stack(), np.eye(4), (1.5, 1.5, 10.0))
+    assert refusal(emidec.read, emidec_patient) == "ambiguous"
 
 
 # ---- ScarNet's HDF5
@@ -248,5 +317,11 @@ def test_real_lge_patients(data_dir: Path) -> None:
         assert 5 < (truth.labels == LGE_RV["scar"]).sum() * truth.geometry.voxel_volume_ml < 100
     folder = data_dir / "emidec" / "samplePositive"
     assert emidec.is_case(folder)
+    patients = emidec.cases(data_dir / "emidec-train")
+    assert (len(patients), sum(case.group == "normal" for case in patients)) == (70, 22)
+    for case in (patients[0], patients[-1]):
+        truth = emidec.truth(case.path)
+        assert truth.geometry == emidec.read(case.path).images[0].geometry
+        assert LGE.infarct(truth.labels).any() == (case.group == "pathological")
     muscle_ml = LGE.whole_myocardium(emidec.truth(folder).labels).sum() * emidec.truth(folder).geometry.voxel_volume_ml
     assert 80 < muscle_ml < 250  # 20 times less by the affine
