@@ -31,8 +31,11 @@ def test_points_of_a_curve_stand_at_their_time_and_volume() -> None:
 
 def test_without_times_the_axis_counts_frames() -> None:
     chart = chart_of(lv_cavity=[3.0, 2.0, 1.0])
-    assert chart.x_title == "Frame (counted from 0)"
-    assert [t.text for t in chart.x_ticks] == ["0", "1", "2"]
+    assert chart.x_title == "Frame"
+    assert [t.text for t in chart.x_ticks] == ["1", "2", "3"]
+    assert [t.at for t in chart.x_ticks] == pytest.approx(chart.frame_x, abs=0.01)
+    many = chart_of(lv_cavity=[float(k) for k in range(20)])
+    assert [t.text for t in many.x_ticks] == ["1", "5", "10", "15", "20"]
 
 
 def test_names_at_the_end_of_curves_never_stand_on_each_other() -> None:

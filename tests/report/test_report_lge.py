@@ -186,9 +186,9 @@ def test_every_slice_is_shown_plain_and_with_contours() -> None:
     page = Page(render(infarct()))
     assert sum(tag == "img" for tag, _ in page.elements) == 2 * SLICES
     montage = lge_page(infarct().parts[0]).montage
-    assert [s.index for s in montage] == list(range(SLICES))
-    with_scar = [s.index for s in montage if s.tiles[0].paths["scar"]]
-    assert with_scar == [2, 3]
+    assert [s.number for s in montage] == list(range(1, SLICES + 1))
+    with_scar = [s.number for s in montage if s.tiles[0].paths["scar"]]
+    assert with_scar == [3, 4]
     assert page.text.count("· scar") == 2
 
 
@@ -266,7 +266,7 @@ def test_the_method_tells_threshold_and_remote_muscle() -> None:
     assert "Threshold 84.82 in the image's units" in message
     assert "remote muscle, found automatically: mean 59.84, SD 4.995" in message
     assert message in text
-    assert "No threshold was applied; the remote region is the LV muscle that is not scar." in result_text(infarct())
+    assert "No threshold was applied; the remote myocardium is all that is not scar." in result_text(infarct())
 
 
 def test_how_it_was_computed_and_what_was_checked_are_told() -> None:

@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from report_cases import disc_analysis, stored_otherwise
 
 from cmrseg.geometry import Geometry
+from cmrseg.quantify import measure
 from cmrseg.report import cine
 from cmrseg.report.cine_page import cine_page
 from cmrseg.report.display import MARGIN_MM, View, grey_levels, upright
@@ -161,19 +162,21 @@ def upside_down(part: Part) -> Part:
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_player_holds_every_slice_and_frame_base_first(beating: Analysis, turned: bool) -> None:
     part = upside_down(beating.parts[0]) if turned else beating.parts[0]
+    part = replace(part, measurements=measure(part.segmentation))
     page = cine_page(part)
     player = page.player
     assert player is not None
     assert player["frames"] == part.image.n_frames
-    slices = list(range(part.image.n_slices))
-    assert [s["index"] for s in player["slices"]] == (slices[::-1] if turned else slices)
-    assert [m.index for m in page.montage] == [s["index"] for s in player["slices"]]
+    assert [s["number"] for s in player["slices"]] == list(range(1, part.image.n_slices + 1))
+    assert [m.number for m in page.montage] == [s["number"] for s in player["slices"]]
+    assert dict(page.method)["Counting"].endswith("against the order of the file." if turned else "to the apex.")
     width, height = player["tile"]
     rows = -(-player["frames"] // player["columns"])
-    for one in player["slices"]:
+    stored = range(part.image.n_slices)[:: -1 if turned else 1]
+    for one, z in zip(player["slices"], stored, strict=True):
         assert decoded(one["sprite"]).size == (width * player["columns"], height * rows)
         for key, names in (("endo", ("lv_cavity",)), ("rv", ("rv_cavity",))):
-            seen = part.segmentation.scheme.mask(part.segmentation.labels[:, one["index"]], *names).any(axis=(1, 2))
+            seen = part.segmentation.scheme.mask(part.segmentation.labels[:, z], *names).any(axis=(1, 2))
             assert [bool(path) for path in one["paths"][key]] == seen.tolist()
 
 

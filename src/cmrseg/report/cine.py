@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ def payload(
     paths: Mapping[str, list[list[str]]],
     view: View,
     order: Sequence[int],
+    number_of: Callable[[int], int],
 ) -> dict[str, Any]:
     """What `cine.js` needs to play a stack.
 
@@ -35,7 +36,8 @@ def payload(
         grey_TZYX: cropped pictures, from `display.grey_levels`.
         paths: from `pictures.contour_paths`.
         view: what was cropped.
-        order: slice numbers, base first.
+        order: indices of the slices, base first.
+        number_of: number of a slice as a person reads it, by its index.
 
     Returns:
         A mapping that JSON can hold: tile size and columns of a sprite, size in path units, milliseconds per frame,
@@ -53,7 +55,7 @@ def payload(
         "times_ms": None if image.frame_times_ms is None else [round(float(t), 1) for t in image.frame_times_ms],
         "slices": [
             {
-                "index": z,
+                "number": number_of(z),
                 "sprite": jpeg_uri(_sprite(grey_TZYX[:, z], view, tile, columns)),
                 "paths": {key: [by_slice[z] for by_slice in by_frame] for key, by_frame in paths.items()},
             }

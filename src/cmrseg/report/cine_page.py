@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cmrseg.numbering import frame_number
 from cmrseg.qc.rules import CINE_RULES
 from cmrseg.quantify.long_axis import LongAxis
 from cmrseg.report import cine, pictures
@@ -14,9 +15,11 @@ from cmrseg.report.figures import CurveChart, Sector, bulls_eye, curve_chart, ev
 from cmrseg.report.stack import (
     Line,
     base_to_apex,
+    counting_text,
+    display_text,
     grid_lines,
     long_axis_of,
-    pictures_text,
+    numbers_from_base,
     rules_by_group,
     segmentation_text,
     source_lines,
@@ -35,7 +38,7 @@ class CinePage:
     Args:
         numbers: cards, table and their footnotes.
         chart: volume-time curves, or None with its reason in `chart_missing`.
-        view: what the pictures show.
+        view: what the slices show of the image.
         ends_known: base and apex could be told apart; otherwise slices come as stored.
         outlines: legend of the contours.
         montage: slices at end-diastole and end-systole, base first.
@@ -73,17 +76,17 @@ def cine_page(part: Part) -> CinePage:
     view = View.around(segmentation.labels.max(axis=(0, 1)) > 0, image.geometry)
     grey = grey_levels(image, segmentation.labels, view)
     paths = pictures.contour_paths(segmentation, view)
-    order = base_to_apex(part, axis)
+    order, number_of = base_to_apex(part), numbers_from_base(part)
     walls = segment_values(measurements.segment_tables, "wall_thickness_ed_mm")
     return CinePage(
         numbers=numbers_of(measurements),
         chart=curve_chart(measurements, image.frame_times_ms),
         chart_missing=_why_no_chart(part),
         view=view,
-        ends_known=axis.base_first is not None,
+        ends_known=part.base_first is not None,
         outlines=pictures.CINE_OUTLINES,
-        montage=pictures.montage(grey, paths, view, _montage_frames(part), order),
-        player=cine.payload(image, grey, paths, view, order) if image.n_frames > 1 else None,
+        montage=pictures.montage(grey, paths, view, _montage_frames(part), order, number_of),
+        player=cine.payload(image, grey, paths, view, order, number_of) if image.n_frames > 1 else None,
         eye=bulls_eye(walls, evenly(*WALL_RANGE_MM)) if walls is not None else None,
         eye_missing=_why_no_eye(measurements),
         rules=rules_by_group(CINE_RULES),
@@ -94,7 +97,7 @@ def cine_page(part: Part) -> CinePage:
 
 def _montage_frames(part: Part) -> dict[str, int]:
     named = {"ED": part.measurements.ed_frame, "ES": part.measurements.es_frame}
-    return {name: frame for name, frame in named.items() if frame is not None} or {"frame 0": 0}
+    return {name: frame for name, frame in named.items() if frame is not None} or {part.place(0, None): 0}
 
 
 def _why_no_chart(part: Part) -> str:
@@ -117,14 +120,17 @@ def _method(part: Part, axis: LongAxis) -> tuple[Line, ...]:
         *grid_lines(part, f" × {n_frames} phases" if n_frames > 1 else " × one phase"),
         ("Segmentation", segmentation_text(part)),
         ("End-diastole, end-systole", _frames_text(measurements.ed_frame, measurements.es_frame)),
-        ("Papillary muscles", "Papillary muscles and trabeculae belong to the cavity, not to the muscle."),
-        ("Pictures", pictures_text(part, axis)),
+        ("Counting", counting_text(part)),
+        ("Papillary muscles", "Papillary muscles and trabeculae belong to the cavity, not to the myocardium."),
+        ("Display", display_text(part, axis)),
         *source_lines(part),
     )
 
 
 def _frames_text(ed_frame: int | None, es_frame: int | None) -> str:
-    names = [f"{name} is frame {frame}" for name, frame in (("ED", ed_frame), ("ES", es_frame)) if frame is not None]
+    named = (("end-diastole", ed_frame), ("end-systole", es_frame))
+    names = [f"{name} is frame {frame_number(frame)}" for name, frame in named if frame is not None]
     if not names:
         return "Neither could be told."
-    return f"{', '.join(names)}: the largest and the smallest LV volume. Frames and slices are counted from 0."
+    text = f"{', '.join(names)}: the largest and the smallest LV volume."
+    return text[0].upper() + text[1:]

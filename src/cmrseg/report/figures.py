@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cmrseg.numbering import frame_number
 from cmrseg.study import Measurements, ReferenceRange
 
 #: Names, colours (keys of the style sheet) and label names of the curves, in the order of the legend.
@@ -39,7 +40,7 @@ class CurveChart:
     """Volume-time curves in a drawing of `width` x `height` units.
 
     Args:
-        x_title: ``Time after the R wave (ms)`` or ``Frame``.
+        x_title: ``Time after the R wave (ms)``, or ``Frame`` where times are not known; frames count from 1.
         frame_x: horizontal position of every frame, for the line that follows the cine.
         marks: end-diastole and end-systole.
     """
@@ -95,9 +96,12 @@ def curve_chart(
     if frames < 2 or not highest > 0:
         return None
     left, right, top, bottom = 44.0, width - 92.0, 26.0, height - 42.0
-    times = np.arange(frames, dtype=float) if frame_times_ms is None else np.asarray(frame_times_ms, float)
+    counted = frame_number(0) + np.arange(frames, dtype=float)
+    times = counted if frame_times_ms is None else np.asarray(frame_times_ms, float)
     y_values = nice_ticks(0.0, highest, 5)
     x_values = nice_ticks(float(times[0]), float(times[-1]), 6, whole=True)
+    if frame_times_ms is None:  # the first frame instead of a frame 0
+        x_values = list(dict.fromkeys(max(v, times[0]) for v in x_values))
     x_at = left + (times - times[0]) / (times[-1] - times[0]) * (right - left)
 
     def y_at(value: float) -> float:
@@ -116,7 +120,7 @@ def curve_chart(
         right=right,
         top=top,
         bottom=bottom,
-        x_title="Frame (counted from 0)" if frame_times_ms is None else "Time after the R wave (ms)",
+        x_title="Frame" if frame_times_ms is None else "Time after the R wave (ms)",
         x_ticks=tuple(
             Tick(left + (v - times[0]) / (times[-1] - times[0]) * (right - left), f"{v:g}")
             for v in x_values

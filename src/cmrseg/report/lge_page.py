@@ -22,9 +22,11 @@ from cmrseg.report.scar_words import (
 from cmrseg.report.stack import (
     Line,
     base_to_apex,
+    counting_text,
+    display_text,
     grid_lines,
     long_axis_of,
-    pictures_text,
+    numbers_from_base,
     rules_by_group,
     segmentation_text,
     source_lines,
@@ -55,7 +57,7 @@ class LgePage:
         segments: the table by AHA segment where there is scar, else empty with a sentence in `segments_missing`.
         segment_definitions: how the values of segments are defined, as `Numbers.definitions`.
         eyes: mean and greatest transmurality as bull's-eyes; empty where there are no segments.
-        view: what the pictures show.
+        view: what the slices show of the image.
         ends_known: base and apex could be told apart; otherwise slices come as stored.
         outlines: legend of the contours.
         montage: all slices, base first.
@@ -104,9 +106,9 @@ def lge_page(part: Part) -> LgePage:
         segment_definitions=definitions(show(m) for m in measurements.values if "_aha" in m.key),
         eyes=_eyes(measurements) if segments else (),
         view=view,
-        ends_known=axis.base_first is not None,
+        ends_known=part.base_first is not None,
         outlines=outlines,
-        montage=pictures.montage(grey, paths, view, {"contours": 0}, base_to_apex(part, axis)),
+        montage=pictures.montage(grey, paths, view, {"contours": 0}, base_to_apex(part), numbers_from_base(part)),
         rules=rules_by_group(LGE_RULES),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
@@ -118,7 +120,7 @@ def _scar_free(part: Part) -> str:
     if next((m.value for m in part.measurements.values if m.key == "scar_mass_g"), None) != 0:
         return ""
     overlooked = (f.message for f in part.verdict.findings if f.code == "scar_none")
-    return next(overlooked, "No scar was found on the slices that show LV muscle.")
+    return next(overlooked, "No scar was found on the slices that show LV myocardium.")
 
 
 def _found_by(part: Part) -> str:
@@ -129,7 +131,7 @@ def _found_by(part: Part) -> str:
         return told[-1]
     return (
         f"Scar as labelled: {part.segmentation.method or 'origin not stated'}. No threshold was applied; the remote "
-        "region is the LV muscle that is not scar."
+        "myocardium is all that is not scar."
     )
 
 
@@ -150,10 +152,11 @@ def _method(part: Part, axis: LongAxis) -> tuple[Line, ...]:
         ("Infarct", "Scar mass includes no-reflow, which is also given apart."),
         (
             "Core and grey zone",
-            "Brightness is counted from the median of remote muscle, two pixels and more beside the scar, to the 99th "
-            "percentile of the scar: core from 50 %, grey zone from 35 %.",
+            "Brightness is counted from the median of remote myocardium, two pixels and more beside the scar, to the "
+            "99th percentile of the scar: core from 50 %, grey zone from 35 %.",
         ),
         ("Viability", f"Limits of transmurality. {VIABILITY_SOURCE}"),
-        ("Pictures", pictures_text(part, axis)),
+        ("Counting", counting_text(part)),
+        ("Display", display_text(part, axis)),
         *source_lines(part),
     )

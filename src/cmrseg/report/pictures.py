@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +63,9 @@ class Tile:
 
 @dataclass(frozen=True)
 class MontageSlice:
-    """A slice with its tiles, end-diastole first."""
+    """A slice with its tiles, end-diastole first, and its number as a person reads it."""
 
-    index: int
+    number: int
     tiles: tuple[Tile, ...]
 
 
@@ -103,6 +103,7 @@ def montage(
     view: View,
     frames: Mapping[str, int],
     order: Sequence[int],
+    number_of: Callable[[int], int],
 ) -> tuple[MontageSlice, ...]:
     """The slices at the named frames.
 
@@ -111,7 +112,8 @@ def montage(
         paths: from `contour_paths`.
         view: what was cropped.
         frames: frame numbers by title, in the order shown, e.g. ``{"ED": 0, "ES": 8}``.
-        order: slice numbers, base first.
+        order: indices of the slices, base first.
+        number_of: number of a slice as a person reads it, by its index.
     """
     slices = []
     for z in order:
@@ -120,7 +122,7 @@ def montage(
             here = {key: by_frame[t][z] for key, by_frame in paths.items()}
             picture = jpeg_uri(view.picture(grey_TZYX[t, z], MONTAGE_PX))
             tiles.append(Tile(title, picture, here, not any(here.values())))
-        slices.append(MontageSlice(z, tuple(tiles)))
+        slices.append(MontageSlice(number_of(z), tuple(tiles)))
     return tuple(slices)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
+from cmrseg.numbering import COUNTED, slice_number
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
 from cmrseg.study import Part
 
@@ -19,10 +21,15 @@ def long_axis_of(part: Part) -> LongAxis:
     return find_long_axis(lv, rv, part.image.geometry)
 
 
-def base_to_apex(part: Part, axis: LongAxis) -> range:
-    """Slice numbers with the base first; as stored where base and apex could not be told apart."""
+def base_to_apex(part: Part) -> range:
+    """Indices of the slices with the base first; as stored where base and apex could not be told apart."""
     order = range(part.image.n_slices)
-    return order[::-1] if axis.base_first is False else order
+    return order[::-1] if part.base_first is False else order
+
+
+def numbers_from_base(part: Part) -> Callable[[int], int]:
+    """What gives the number of a slice as a person reads it, by its index."""
+    return partial(slice_number, n_slices=part.image.n_slices, base_first=part.base_first)
 
 
 def rules_by_group(rules: Iterable[Callable[..., object]]) -> dict[str, tuple[Line, ...]]:
@@ -59,8 +66,8 @@ def segmentation_text(part: Part) -> str:
     return f"{text}. Agreement between the networks of the ensemble (mean Dice): {agreement}."
 
 
-def pictures_text(part: Part, axis: LongAxis) -> str:
-    """How the pictures relate to the files."""
+def display_text(part: Part, axis: LongAxis) -> str:
+    """How what is shown relates to the files."""
     turns = part.image.geometry.quarter_turns
     degrees = 90 * min(turns, 4 - turns)
     changes = [text for text, made in (("mirrored", axis.mirrored), (f"turned by {degrees} degrees", degrees)) if made]
@@ -70,9 +77,14 @@ def pictures_text(part: Part, axis: LongAxis) -> str:
         seen = f"Slices were {' and '.join(changes)} into the usual view, from the apex with the head side up."
     else:
         seen = "Slices are shown as stored, in the usual view from the apex with the head side up."
-    order = "" if axis.base_first is not None else " Base and apex could not be told apart: slices come as stored."
     lines = "Contours are the borders of the masks with their pixel steps rounded off; no number comes from them."
-    return f"{seen}{order} {lines}"
+    return f"{seen} {lines}"
+
+
+def counting_text(part: Part) -> str:
+    """How frames and slices are counted."""
+    frames = "Frames count from 1. " if part.image.n_frames > 1 else ""
+    return f"{frames}Slices count from 1, {COUNTED[part.base_first]}."
 
 
 def source_lines(part: Part) -> list[Line]:

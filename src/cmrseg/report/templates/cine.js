@@ -10,7 +10,7 @@
       sprite.onload = redraw;
       sprite.src = slice.sprite;
       const paths = Object.entries(slice.paths).map(([key, byFrame]) => [key, byFrame.map((d) => d && new Path2D(d))]);
-      return { index: slice.index, sprite, paths };
+      return { number: slice.number, sprite, paths };
     });
   }
 
@@ -29,6 +29,7 @@
     const part = (name) => root.querySelector(`[data-${name}]`);
     const slider = part("frame"), chooser = part("slice"), speed = part("speed"), contours = part("contours");
     const chart = root.parentElement.querySelector("[data-frame-x]");
+    const frameX = chart ? chart.dataset.frameX.split(" ").map(Number) : [];
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const slices = loadSlices(data, () => draw());
     const state = { frame: 0, playing: !still, seen: true, last: 0 };
@@ -91,21 +92,23 @@
       context.fillStyle = "#fff";
       context.shadowColor = "#000";
       context.shadowBlur = 3 * ratio;
-      context.fillText(`slice ${slice.index}`, 5 * ratio, height - 6 * ratio);
+      context.fillText(`slice ${slice.number}`, 5 * ratio, height - 6 * ratio);
       context.shadowBlur = 0;
     }
 
-    // The slider, the clock and the line in the chart follow the frame.
+    // The slider, the clock and the line in the chart follow the frame, which readers count from 1.
     function tell() {
-      slider.value = state.frame;
       const time = data.times_ms ? ` · ${Math.round(data.times_ms[state.frame])} ms` : "";
-      part("clock").textContent = `frame ${state.frame} of 0–${data.frames - 1}${time}`;
+      const words = `frame ${state.frame + 1} of ${data.frames}${time}`;
+      slider.value = state.frame + 1;
+      slider.setAttribute("aria-valuetext", words);
+      part("clock").textContent = words;
       part("play").textContent = state.playing ? "❚❚" : "▶";
+      part("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
       if (chart) {
         const line = chart.querySelector("[data-playhead]");
-        const x = chart.dataset.frameX.split(" ")[state.frame];
-        line.setAttribute("x1", x);
-        line.setAttribute("x2", x);
+        line.setAttribute("x1", frameX[state.frame]);
+        line.setAttribute("x2", frameX[state.frame]);
         line.setAttribute("visibility", "visible");
       }
     }
@@ -120,6 +123,11 @@
       state.last = 0;
       tell();
       if (on) requestAnimationFrame(tick);
+    }
+
+    function stopAt(frame) {
+      play(false);
+      show(frame);
     }
 
     function tick(now) {
@@ -149,10 +157,19 @@
       if (hit >= 0) choose(hit);
     }
 
+    // The frame of the curves that lies nearest to the pointer.
+    function seek(event) {
+      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
+      const distance = frameX.map((x) => Math.abs(x - point.x));
+      stopAt(distance.indexOf(Math.min(...distance)));
+    }
+
     const keys = {
       " ": () => play(!state.playing),
-      ArrowLeft: () => (play(false), show(state.frame - 1)),
-      ArrowRight: () => (play(false), show(state.frame + 1)),
+      ArrowLeft: () => stopAt(state.frame - 1),
+      ArrowRight: () => stopAt(state.frame + 1),
+      Home: () => stopAt(0),
+      End: () => stopAt(data.frames - 1),
       ArrowUp: () => choose(Math.max(-1, Number(chooser.value) - 1)),
       ArrowDown: () => choose(Math.min(slices.length - 1, Number(chooser.value) + 1)),
       c: () => ((contours.checked = !contours.checked), draw()),
@@ -165,7 +182,16 @@
       action();
     });
     part("play").addEventListener("click", () => play(!state.playing));
-    slider.addEventListener("input", () => (play(false), show(Number(slider.value))));
+    slider.addEventListener("input", () => stopAt(Number(slider.value) - 1));
+    if (chart) {
+      chart.classList.add("seekable");
+      chart.addEventListener("pointerdown", (event) => {
+        if (event.button !== 0) return;
+        chart.setPointerCapture(event.pointerId);
+        seek(event);
+      });
+      chart.addEventListener("pointermove", (event) => chart.hasPointerCapture(event.pointerId) && seek(event));
+    }
     for (const control of [chooser, contours]) control.addEventListener("change", draw);
     canvas.addEventListener("click", pick);
     new ResizeObserver(draw).observe(canvas);
