@@ -19,7 +19,7 @@ import cmrseg.errors
 from cmrseg.analysis import Clock, assess
 from cmrseg.errors import REFUSAL_CODES, CmrsegError, InputRefused
 from cmrseg.geometry import Geometry
-from cmrseg.io.dicom.grid import PHASE_KEYS
+from cmrseg.io.dicom.phases import PHASE_KEYS
 from cmrseg.labels import CANONICAL_NAMES, CINE, SCHEMES
 from cmrseg.phantom import make_phantom, tiny
 from cmrseg.quantify import definitions, lge_definitions, measure

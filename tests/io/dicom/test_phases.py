@@ -22,12 +22,20 @@ def ordered_by(keyword: str) -> Cine:
                 ds.TriggerTime = 100 * t + z
             case "NominalCardiacTriggerDelayTime":
                 ds.NominalCardiacTriggerDelayTime = 100.0 * t + z
+            case "ActualCardiacTriggerDelayTime":
+                ds.ActualCardiacTriggerDelayTime = 100.0 * t + z
+            case "NominalPercentageOfCardiacPhase":
+                ds.NominalPercentageOfCardiacPhase = 100.0 * t / PHASES
+            case "TemporalPositionIndex":
+                ds.TemporalPositionIndex = t + 1
+            case "TemporalPositionTimeOffset":
+                ds.TemporalPositionTimeOffset = (RR_MS + 18) / PHASES / 1000 * t
             case "TemporalPosition":
                 ds.TemporalPositionIdentifier = t + 1
             case "PhilipsPhaseNumber":
                 ds.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x08, "IS", t + 1)
             case "AcquisitionTime":
-                ds.AcquisitionTime = f"1015{t:02d}.5"
+                ds.AcquisitionTime = f"101500.{t:02d}"
             case "ContentTime":
                 ds.ContentTime = f"1017{10 + t:02d}"
             case "InstanceNumber":
@@ -38,11 +46,15 @@ def ordered_by(keyword: str) -> Cine:
 KEYS = (
     "TriggerTime",
     "NominalCardiacTriggerDelayTime",
+    "ActualCardiacTriggerDelayTime",
+    "NominalPercentageOfCardiacPhase",
     "TemporalPosition",
+    "TemporalPositionIndex",
+    "TemporalPositionTimeOffset",
     "PhilipsPhaseNumber",
     "AcquisitionTime",
-    "ContentTime",
     "InstanceNumber",
+    "ContentTime",
 )
 
 
@@ -54,7 +66,7 @@ def test_each_key_orders_the_phases_when_it_is_the_only_one(tmp_path: Path, key:
     found = study.images[0]
     np.testing.assert_array_equal(found.data, expected())
     assert found.source["phase_key"] == key
-    is_time = key in KEYS[:2]
+    is_time = key in KEYS[:3]
     assert codes(study) == ([] if is_time else ["phase_key"])
     # Slice 2 is the median of five: 100 t + 2 ms. Without a time: even parts of its R-R interval of 918 ms.
     times = 100 * np.arange(PHASES) + 2.0 if is_time else np.arange(PHASES) * (RR_MS + 18) / PHASES

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cmrseg.io.dicom.evidence import Judgement, against_short_axis, common_evidence, named_otherwise
-from cmrseg.io.dicom.grid import CARDIAC_TIMES
+from cmrseg.io.dicom.phases import CARDIAC_TIMES
 from cmrseg.io.dicom.stacks import Stack
 
 #: Distance of neighbouring slices in mm; 8 to 10 is usual, children and 3-D stacks have less.

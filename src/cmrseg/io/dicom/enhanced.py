@@ -7,6 +7,7 @@ DICOM PS3.3 C.7.6.16.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -14,11 +15,30 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from cmrseg.io.dicom import tags
-from cmrseg.io.dicom.frames import FRAME_TAGS, Find, make_frame
+from cmrseg.io.dicom.frames import (
+    ACTUAL_DELAY,
+    DIMENSION_VALUES,
+    FRAME_MOMENT,
+    FRAME_TAGS,
+    PERCENTAGE,
+    POSITION,
+    REFERENCE_MOMENT,
+    TEMPORAL_INDEX,
+    TEMPORAL_OFFSET,
+    TRIGGER_DELAY,
+    Find,
+    make_frame,
+)
 from cmrseg.io.dicom.records import Frame, Header
 
 SHARED_GROUPS = Tag("SharedFunctionalGroupsSequence")
 PER_FRAME_GROUPS = Tag("PerFrameFunctionalGroupsSequence")
+DIMENSIONS = Tag("DimensionIndexSequence")
+DIMENSION_POINTER = Tag("DimensionIndexPointer")
+#: Elements that a dimension of time points at.
+_TEMPORAL = frozenset(
+    (TRIGGER_DELAY, ACTUAL_DELAY, PERCENTAGE, TEMPORAL_INDEX, TEMPORAL_OFFSET, FRAME_MOMENT, REFERENCE_MOMENT)
+)
 
 
 def per_frame_groups(dataset: Dataset) -> Sequence | None:
@@ -40,7 +60,40 @@ def split(header: Header, dataset: Dataset, groups: Sequence) -> list[Frame]:
     found = tags.value(dataset, SHARED_GROUPS)
     shared = _flattened(found[0]) if isinstance(found, Sequence) and len(found) else {}
     own = {tag: value for tag in FRAME_TAGS if (value := tags.value(dataset, tag)) is not None}
-    return [make_frame(header, index, _finder(_flattened(item), shared, own)) for index, item in enumerate(groups)]
+    finders = [_finder(_flattened(item), shared, own) for item in groups]
+    indices = _phase_indices(dataset, finders)
+    return [
+        make_frame(header, index, find, phase) for index, (find, phase) in enumerate(zip(finders, indices, strict=True))
+    ]
+
+
+def _phase_indices(dataset: Dataset, finders: list[Find]) -> list[float | None]:
+    """The dimension index of each frame that numbers the phases; None where there is none."""
+    at = _temporal_dimension(dataset, finders)
+    values = [tags.all_numbers(find(DIMENSION_VALUES)) for find in finders]
+    return [several[at] if at is not None and at < len(several) else None for several in values]
+
+
+def _temporal_dimension(dataset: Dataset, finders: list[Find]) -> int | None:
+    """Which of the dimension indices numbers the phases: one that points at an element of time.
+
+    Where the file does not say what its dimensions are, the only one that tells apart the frames of every place.
+    """
+    found = tags.value(dataset, DIMENSIONS)
+    pointers = [tags.value(item, DIMENSION_POINTER) for item in found] if isinstance(found, Sequence) else []
+    named = next((at for at, pointer in enumerate(pointers) if pointer in _TEMPORAL), None)
+    if named is not None:
+        return named
+    by_place: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    for find in finders:
+        by_place[tags.text(find(POSITION))].append(tags.all_numbers(find(DIMENSION_VALUES)))
+    n_dimensions = min(len(values) for several in by_place.values() for values in several)
+    telling = [
+        at
+        for at in range(n_dimensions)
+        if all(len({values[at] for values in several}) == len(several) for several in by_place.values())
+    ]
+    return telling[0] if len(telling) == 1 and len(by_place) < len(finders) else None
 
 
 def _finder(*layers: dict[BaseTag, Any]) -> Find:

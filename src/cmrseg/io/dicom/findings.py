@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.evidence import Judgement, in_cone
-from cmrseg.io.dicom.grid import CARDIAC_TIMES, Grid
+from cmrseg.io.dicom.grid import Grid
+from cmrseg.io.dicom.phases import CARDIAC_TIMES
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.scan import Scan
 from cmrseg.io.dicom.select import Selection

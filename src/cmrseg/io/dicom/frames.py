@@ -32,11 +32,16 @@ RR_NOMINAL = Tag("RRIntervalTimeNominal")
 HEART_RATE = Tag("HeartRate")
 TRIGGER_TIME = Tag("TriggerTime")
 TRIGGER_DELAY = Tag("NominalCardiacTriggerDelayTime")
+ACTUAL_DELAY = Tag("ActualCardiacTriggerDelayTime")
+PERCENTAGE = Tag("NominalPercentageOfCardiacPhase")
 TEMPORAL_IDENTIFIER = Tag("TemporalPositionIdentifier")
 TEMPORAL_INDEX = Tag("TemporalPositionIndex")
+TEMPORAL_OFFSET = Tag("TemporalPositionTimeOffset")
+DIMENSION_VALUES = Tag("DimensionIndexValues")
 ACQUISITION_TIME = Tag("AcquisitionTime")
 ACQUISITION_MOMENT = Tag("AcquisitionDateTime")
 FRAME_MOMENT = Tag("FrameAcquisitionDateTime")
+REFERENCE_MOMENT = Tag("FrameReferenceDateTime")
 CONTENT_TIME = Tag("ContentTime")
 
 #: Elements a frame is made of; an enhanced file may hold them in any functional group.
@@ -61,11 +66,16 @@ FRAME_TAGS: tuple[BaseTag, ...] = (
     HEART_RATE,
     TRIGGER_TIME,
     TRIGGER_DELAY,
+    ACTUAL_DELAY,
+    PERCENTAGE,
     TEMPORAL_IDENTIFIER,
     TEMPORAL_INDEX,
+    TEMPORAL_OFFSET,
+    DIMENSION_VALUES,
     ACQUISITION_TIME,
     ACQUISITION_MOMENT,
     FRAME_MOMENT,
+    REFERENCE_MOMENT,
     CONTENT_TIME,
     tags.PHILIPS_PHASE,
     tags.GE_IMAGE_KIND,
@@ -90,16 +100,17 @@ def classic_frame(header: Header, dataset: Dataset) -> Frame:
     return make_frame(header, 0, lambda tag: tags.value(dataset, tag))
 
 
-def make_frame(header: Header, index: int, find: Find) -> Frame:
+def make_frame(header: Header, index: int, find: Find, phase_index: float | None = None) -> Frame:
     """A frame from whatever finds its elements; what is absent or senseless becomes None.
 
     Args:
         header: the file.
         index: place in the pixel data, from 0.
         find: value of an element for this frame, or None.
+        phase_index: the dimension index that numbers the phases; None when none does.
     """
     image_type = tuple(tags.text(find(FRAME_TYPE) or find(IMAGE_TYPE)).upper().split("\\"))
-    acquired = _first(tags.seconds, find, FRAME_MOMENT, ACQUISITION_TIME, ACQUISITION_MOMENT)
+    acquired = _first(tags.seconds, find, FRAME_MOMENT, REFERENCE_MOMENT, ACQUISITION_TIME, ACQUISITION_MOMENT)
     slope, intercept = find(SLOPE), find(INTERCEPT)
     complex_component, ge_kind = tags.text(find(COMPLEX_COMPONENT)).upper(), tags.whole(find(tags.GE_IMAGE_KIND))
     return Frame(
@@ -110,7 +121,7 @@ def make_frame(header: Header, index: int, find: Find) -> Frame:
         position=_position(find(POSITION)),
         orientation=_orientation(find(ORIENTATION)),
         spacing_rc=_spacing(find(SPACING)),
-        phase=_phase_keys(find, acquired),
+        phase=_phase_keys(find, acquired, phase_index),
         acquired_seconds=acquired,
         slope=1.0 if slope is None else _or_nan(slope),
         intercept=0.0 if intercept is None else _or_nan(intercept),
@@ -131,13 +142,18 @@ def _first(convert: Callable[[Any], float | None], find: Find, *candidates: Base
     return None
 
 
-def _phase_keys(find: Find, acquired: float | None) -> dict[str, float]:
-    """Every value that could order the phases, by the names of `grid.PHASE_KEYS`."""
+def _phase_keys(find: Find, acquired: float | None, phase_index: float | None) -> dict[str, float]:
+    """Every value that could order the phases, by the names of `phases.PHASE_KEYS`."""
     values = {
         "TriggerTime": tags.number(find(TRIGGER_TIME)),
         "NominalCardiacTriggerDelayTime": tags.number(find(TRIGGER_DELAY)),
-        "TemporalPosition": _first(tags.number, find, TEMPORAL_IDENTIFIER, TEMPORAL_INDEX),
+        "ActualCardiacTriggerDelayTime": tags.number(find(ACTUAL_DELAY)),
+        "NominalPercentageOfCardiacPhase": tags.number(find(PERCENTAGE)),
+        "TemporalPosition": tags.number(find(TEMPORAL_IDENTIFIER)),
+        "TemporalPositionIndex": tags.number(find(TEMPORAL_INDEX)),
+        "TemporalPositionTimeOffset": tags.number(find(TEMPORAL_OFFSET)),
         "PhilipsPhaseNumber": tags.number(find(tags.PHILIPS_PHASE)),
+        "DimensionIndexValues": phase_index,
         "AcquisitionTime": acquired,
         "ContentTime": tags.seconds(find(CONTENT_TIME)),
         "InstanceNumber": tags.number(find(INSTANCE_NUMBER)),

@@ -1,8 +1,6 @@
 """A stack as a slice × phase grid, by place along the normal and by the time in the heart beat; or a refusal.
 
-Slices come from ImagePositionPatient alone, phases from the first of `PHASE_KEYS` that every image of the stack
-carries and that tells the images of a slice apart. Phases are ranks within a slice: each slice has its own R-R
-interval, so equal trigger times do not mean equal phases.
+Slices come from ImagePositionPatient alone, phases from `phases.order_phases`.
 """
 
 from __future__ import annotations
@@ -16,32 +14,13 @@ from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused
 from cmrseg.geometry import Geometry
+from cmrseg.io.dicom.phases import EXPORT_AGAIN, claimed_keys, frame_times, heart_rate, order_phases
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.stacks import Stack
 from cmrseg.io.slices import SAME_PLACE_MM, slice_step
 from cmrseg.study import Finding
 
-#: In the order in which they are trusted; names as in `frames.make_frame`.
-PHASE_KEYS = (
-    "TriggerTime",
-    "NominalCardiacTriggerDelayTime",
-    "TemporalPosition",
-    "PhilipsPhaseNumber",
-    "AcquisitionTime",
-    "ContentTime",
-    "InstanceNumber",
-)
-#: Keys that are times after the R wave in ms.
-CARDIAC_TIMES = ("TriggerTime", "NominalCardiacTriggerDelayTime")
-#: Keys that number the phases.
-PHASE_NUMBERS = ("TemporalPosition", "PhilipsPhaseNumber")
-#: A cardiac time that takes at least this many values in a slice is meant to tell phases apart.
-MIN_DISTINCT_TIMES = 5
-#: A step between two phases of this many usual steps means that one is missing.
-MISSING_STEP = 1.5
-
 MAX_TILT = 2e-3
-EXPORT_AGAIN = "Export the complete series again from the scanner or archive."
 
 #: True when two images hold the same pixels.
 SamePixels = Callable[[Frame, Frame], bool]
@@ -87,62 +66,31 @@ def build_grid(stack: Stack, same_pixels: SamePixels) -> Grid:
     """
     slices, n_identical = _without_identical(stack, same_pixels)
     _refuse_uneven(stack, slices)
-    key = phase_key(slices)
-    if key is None and len(slices[0]) > 1:
-        raise InputRefused(
-            "uneven_phases",
-            f"No element of the headers orders the {len(slices[0])} images of each slice in time.",
-            "Export the series with TriggerTime or InstanceNumber.",
-        )
-    cells = tuple(tuple(sorted(found, key=lambda f: f.phase[key])) if key else found for found in slices)
-    geometry = _geometry(stack, cells)
-    findings = [*_count_findings(cells), *_phase_findings(cells, key)]
+    order = order_phases(slices)
+    geometry = _geometry(stack, order.cells)
+    findings = [*order.findings]
     if n_identical:
         findings.append(
             Finding("identical_files", "info", f"{n_identical} file(s) hold an image that another file holds too.")
         )
     return Grid(
-        cells=cells,
+        cells=order.cells,
         geometry=geometry,
-        phase_key=key,
-        frame_times_ms=_frame_times(cells, key),
-        heart_rate_bpm=_heart_rate(cells),
+        phase_key=order.key,
+        frame_times_ms=frame_times(order),
+        heart_rate_bpm=heart_rate(order.cells),
         n_identical=n_identical,
         findings=tuple(findings),
     )
 
 
-def phase_key(slices: Sequence[Sequence[Frame]]) -> str | None:
-    """The first phase key that all images carry and that differs between the images of every slice.
-
-    None when there is no such key, or only one image per slice.
-    """
-    if max(len(found) for found in slices) < 2:
-        return None
-    for key in PHASE_KEYS:
-        complete = all(key in frame.phase for found in slices for frame in found)
-        if complete and all(len({f.phase[key] for f in found}) == len(found) for found in slices):
-            return key
-    return None
-
-
-def _claim(slices: Sequence[Sequence[Frame]]) -> str | None:
-    """The cardiac key by which two images of a slice could claim the same phase; None when none is meant so."""
-    for key in (*CARDIAC_TIMES, *PHASE_NUMBERS):
-        if not all(key in frame.phase for found in slices for frame in found):
-            continue
-        if np.median([len({f.phase[key] for f in found}) for found in slices]) >= MIN_DISTINCT_TIMES:
-            return key
-    return None
-
-
 def _without_identical(stack: Stack, same_pixels: SamePixels) -> tuple[list[tuple[Frame, ...]], int]:
     """Slices without second copies of an image; refuses different images that claim the same slice and phase."""
     single = stack.n_images == 1
-    key = _claim(stack.slices)
+    keys = claimed_keys(stack.slices)
     result: list[tuple[Frame, ...]] = []
     n_identical = 0
-    for number, found in enumerate(stack.slices, 1):
+    for number, (found, key) in enumerate(zip(stack.slices, keys, strict=True), 1):
         claims: dict[object, list[Frame]] = defaultdict(list)
         for frame in found:
             claims[_identity(frame, key, single)].append(frame)
@@ -230,88 +178,3 @@ def _slice_origin(number: int, found: Sequence[Frame]) -> NDArray[np.float64]:
     if spread > SAME_PLACE_MM:
         raise InputRefused("geometry", f"The images of slice {number} lie up to {spread:.2f} mm apart.", EXPORT_AGAIN)
     return np.asarray(origin)
-
-
-def _phase_findings(cells: Sequence[Sequence[Frame]], key: str | None) -> list[Finding]:
-    """Holes and shifts in the order of the phases; refuses holes that differ between slices."""
-    if key in PHASE_NUMBERS:
-        _refuse_other_numbers(cells, key)
-    if key is None or key not in CARDIAC_TIMES or len(cells[0]) < MIN_DISTINCT_TIMES:
-        return []
-    times = np.array([[frame.phase[key] for frame in found] for found in cells])
-    steps = np.diff(times, axis=1)
-    usual = np.median(steps, axis=1, keepdims=True)
-    holes = steps > MISSING_STEP * usual
-    findings = []
-    if holes.any():
-        if not (holes == holes[:1]).all():
-            numbers = ", ".join(str(z + 1) for z in np.flatnonzero(holes.any(axis=1)))
-            raise InputRefused(
-                "uneven_phases",
-                f"{key} jumps within slice(s) {numbers} and not at the same phase in all slices: phases are missing.",
-                EXPORT_AGAIN,
-            )
-        first = int(np.flatnonzero(holes[0])[0])
-        message = f"{key} jumps in every slice after this frame: a phase is missing."
-        findings.append(Finding("phase_gap", "review", message, frame=first))
-    starts = times[:, 0] / usual[:, 0]
-    if float(np.ptp(starts)) > MISSING_STEP / 2:
-        findings.append(
-            Finding(
-                "phase_shift",
-                "review",
-                f"Slices begin up to {float(np.ptp(starts)):.1f} phases apart after the R wave; "
-                "frames of different slices may not show the same moment.",
-            )
-        )
-    return findings
-
-
-def _count_findings(cells: Sequence[Sequence[Frame]]) -> list[Finding]:
-    """Compare the number of phases with CardiacNumberOfImages; refuses whole multiples as several acquisitions."""
-    announced = max((frame.header.cardiac_images or 0 for found in cells for frame in found), default=0)
-    n_phases = len(cells[0])
-    if announced < MIN_DISTINCT_TIMES or n_phases == announced:
-        return []
-    if n_phases > announced and n_phases % announced == 0:
-        raise InputRefused(
-            "duplicate_slices",
-            f"Every slice holds {n_phases} images of a heart beat of {announced}: several acquisitions in one series.",
-            "Keep one acquisition per folder, or export the series again.",
-        )
-    if n_phases > announced:
-        return []
-    message = f"The scanner made {announced} phases of the heart beat; {n_phases} are here."
-    return [Finding("phases_missing", "review", message)]
-
-
-def _refuse_other_numbers(cells: Sequence[Sequence[Frame]], key: str) -> None:
-    """Refuse slices whose phase numbers overlap but are not the same: different phases are missing."""
-    numbers = [frozenset(frame.phase[key] for frame in found) for found in cells]
-    for z, own in enumerate(numbers, 1):
-        if own != numbers[0] and own & numbers[0]:
-            raise InputRefused(
-                "uneven_phases", f"{key} does not run over the same numbers in slices 1 and {z}.", EXPORT_AGAIN
-            )
-
-
-def _frame_times(cells: Sequence[Sequence[Frame]], key: str | None) -> NDArray[np.float64] | None:
-    """Median over the slices of the times after the R wave, or even parts of the R-R interval."""
-    if key in CARDIAC_TIMES:
-        return np.asarray(np.median([[frame.phase[key] for frame in found] for found in cells], axis=0), np.float64)
-    intervals = [frame.rr_ms for found in cells for frame in found if frame.rr_ms is not None]
-    n_phases = len(cells[0])
-    if n_phases < 2 or not intervals:
-        return None
-    return np.arange(n_phases, dtype=np.float64) * (float(np.median(intervals)) / n_phases)
-
-
-def _heart_rate(cells: Sequence[Sequence[Frame]]) -> float | None:
-    """Median over the slices of HeartRate, or of the rate of the nominal R-R interval."""
-    for rates in (
-        [frame.heart_rate_bpm for found in cells for frame in found if frame.heart_rate_bpm is not None],
-        [60_000.0 / frame.rr_ms for found in cells for frame in found if frame.rr_ms is not None],
-    ):
-        if rates:
-            return float(np.median(rates))
-    return None

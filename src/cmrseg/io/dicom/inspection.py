@@ -10,8 +10,8 @@ from typing import Any
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.evidence import Judgement
 from cmrseg.io.dicom.findings import series_numbers
-from cmrseg.io.dicom.grid import phase_key
 from cmrseg.io.dicom.parse import quiet_parser
+from cmrseg.io.dicom.phases import phase_key
 from cmrseg.io.dicom.reader import study_name
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.select import Selection, what_decided

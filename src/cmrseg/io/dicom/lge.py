@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from cmrseg.io.dicom.evidence import Judgement, against_short_axis, common_evidence, named_otherwise
-from cmrseg.io.dicom.grid import CARDIAC_TIMES
+from cmrseg.io.dicom.phases import CARDIAC_TIMES
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.stacks import Stack
 from cmrseg.io.slices import SAME_PLACE_MM

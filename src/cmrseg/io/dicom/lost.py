@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.dicom.grid import EXPORT_AGAIN
+from cmrseg.io.dicom.phases import EXPORT_AGAIN
 from cmrseg.io.dicom.scan import Scan
 from cmrseg.io.dicom.stacks import Stack
 

@@ -16,8 +16,9 @@ from pydicom.pixels.utils import iter_pixels
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom import tags
-from cmrseg.io.dicom.grid import EXPORT_AGAIN, Grid
+from cmrseg.io.dicom.grid import Grid
 from cmrseg.io.dicom.parse import parse
+from cmrseg.io.dicom.phases import EXPORT_AGAIN
 from cmrseg.io.dicom.records import Frame, Header
 
 #: More than any short-axis stack: 2 GiB of float32 are 20 slices of 25 phases of 1024 x 1024 pixels.

@@ -104,7 +104,7 @@ class Frame:
         position: ImagePositionPatient in LPS mm, or None.
         orientation: ImageOrientationPatient, direction of a row then of a column, or None.
         spacing_rc: PixelSpacing in mm as DICOM orders it: distance of rows, then distance of columns; or None.
-        phase: value of each phase key that the file carries, by `grid.PHASE_KEYS` name.
+        phase: value of each phase key that the file carries, by `phases.PHASE_KEYS` name.
         acquired_seconds: acquisition time; None when absent.
         slope, intercept: rescale to the stored meaning of the intensities.
         inversion_ms: time after the inversion pulse; None when absent or 0.

@@ -10,9 +10,10 @@ from pathlib import Path
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.evidence import Judgement
 from cmrseg.io.dicom.findings import choice_findings, describe, series_numbers
-from cmrseg.io.dicom.grid import EXPORT_AGAIN, Grid, build_grid
+from cmrseg.io.dicom.grid import Grid, build_grid
 from cmrseg.io.dicom.lost import refuse_lost_slice
 from cmrseg.io.dicom.patient import refuse_mixed_patients
+from cmrseg.io.dicom.phases import EXPORT_AGAIN
 from cmrseg.io.dicom.pixels import same_pixels
 from cmrseg.io.dicom.records import Damage, Unreadable
 from cmrseg.io.dicom.scan import Scan, scan

@@ -99,6 +99,18 @@ def numbers(found: Any, count: int) -> tuple[float, ...] | None:
     return tuple(part for part in parts if part is not None)
 
 
+def all_numbers(found: Any) -> tuple[float, ...]:
+    """A value or multi-value as finite floats, up to the first part that is none; empty for None."""
+    parts = found if isinstance(found, Iterable) and not isinstance(found, (str, bytes)) else [found]
+    result: list[float] = []
+    for part in parts:
+        value_of_part = number(part)
+        if value_of_part is None:
+            break
+        result.append(value_of_part)
+    return tuple(result)
+
+
 def seconds(found: Any) -> float | None:
     """A time of day (TM) or a moment (DT) as seconds; a moment counts from its own date. None when not valid."""
     plain = text(found).replace(":", "")
