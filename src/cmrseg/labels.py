@@ -97,6 +97,11 @@ SCAR = LabelScheme("scar", {"background": 0, "scar": 1})
 #: What a person pointed at, whatever that is.
 PROMPTED = LabelScheme("prompted", {"background": 0, "structure": 1})
 
+#: A label may miss its number by this share of the least distance between two numbers of its scheme, and by
+#: `_MOST_OFF` at most: a save with slope and intercept rounds by less, and interpolation leaves values anywhere between.
+_SHARE_OFF = 0.01
+_MOST_OFF = 0.1
+
 SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
     {s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET, SCAR, PROMPTED)}
 )
@@ -111,7 +116,8 @@ def convert(
     """Renumber a label array from one scheme to another.
 
     Args:
-        labels: any shape; values of `source` only (floats are accepted if they are whole numbers).
+        labels: any shape; values of `source` only. Floats may miss them by what a save with slope and intercept
+            rounds: 0.01, more where the numbers of the scheme lie further apart.
         source: scheme the values are in.
         target: scheme to return; every name present in `labels` must exist in it, or be merged into one that does.
         merge: names to turn into other names first, e.g. ``{"oedema": "lv_myocardium"}``.
@@ -126,8 +132,9 @@ def convert(
     merge = merge or {}
     result = np.zeros(values.shape, np.uint8)
     known = np.zeros(values.shape, bool)
+    tolerance = _tolerance(source) if values.dtype.kind == "f" else 0.0
     for name, number in source.numbers.items():
-        here = values == number
+        here = np.abs(values - number) <= tolerance if tolerance else values == number
         known |= here
         goal = merge.get(name, name)
         if goal in target.numbers:
@@ -139,10 +146,28 @@ def convert(
                 f"Give masks with {', '.join(target.foreground_names)} only.",
             )
     if not known.all():
-        strange = np.unique(values[~known])[:5].tolist()
-        raise InputRefused(
-            "labels",
-            f"The masks hold values that the scheme {source.name!r} does not know: {strange}.",
-            f"Its values are {dict(source.numbers)}; name another scheme if the masks use one.",
-        )
+        raise _strange(values[~known], source)
     return result
+
+
+def _tolerance(scheme: LabelScheme) -> float:
+    least = float(np.diff(sorted(scheme.numbers.values())).min(initial=100))
+    return min(_SHARE_OFF * least, _MOST_OFF)
+
+
+def _strange(values: NDArray[np.number], source: LabelScheme) -> InputRefused:
+    """The refusal of values that are no labels of a scheme."""
+    found = np.unique(values)
+    listed = ", ".join(f"{value:g}" for value in found[:5]) + (", ..." if len(found) > 5 else "")
+    cause = f"The masks hold values that the scheme {source.name!r} does not know: {listed}."
+    finite = found[np.isfinite(found)]
+    if (np.abs(finite - np.rint(finite)) > _tolerance(source)).any():
+        return InputRefused(
+            "labels",
+            f"{cause} Fractions are left by resampling with interpolation, or by a save as probabilities.",
+            "Resample the masks with nearest neighbour, or round them where you know what they stand for, and save them "
+            "as whole numbers.",
+        )
+    return InputRefused(
+        "labels", cause, f"Its values are {dict(source.numbers)}; name another scheme if the masks use one."
+    )

@@ -248,6 +248,16 @@ def test_masks_are_told_from_images(values: list[int], masks: bool) -> None:
     assert looks_like_masks(np.array([])) is False
 
 
+@pytest.mark.parametrize(
+    ("labels", "masks"), [((0, 1, 7, 9), True), ((0, 255), True), ((0, 40, 90), False), (tuple(range(40)), False)]
+)
+def test_masks_without_a_known_scheme_are_told_by_few_small_numbers(labels: tuple[int, ...], masks: bool) -> None:
+    data = np.resize(np.array(labels, np.float32), (2, 8, 32, 32))
+    assert looks_like_masks(data) is masks
+    assert looks_like_masks(data * 1.00001) is masks
+    assert not looks_like_masks(data + np.float32(0.3))
+
+
 def test_swapped_slices_and_phases_are_refused(tmp_path: Path) -> None:
     phantom = make_phantom(tiny(phases=12, noise=0.01))
     affine = RAS_LPS @ phantom.image.geometry.affine

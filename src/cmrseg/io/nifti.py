@@ -30,6 +30,11 @@ SUFFIXES = (".nii.gz", ".nii")
 #: Below this ratio one axis changes clearly less than another; noise alone gives 1.
 _CLEARLY_LESS = 0.8
 _A_FEW = 4096
+#: Masks of the heart have fewer labels than this, and none larger; programs without names count them from 1.
+_MOST_LABELS = 16
+_SMALL_LABEL = 31
+_LARGEST_LABEL = 2221.5
+_OFF_A_LABEL = 0.02
 _INTENT_LABEL = 1002  # NIFTI_INTENT_LABEL
 _UNITS_MM_SEC = 2 | 8
 
@@ -102,14 +107,26 @@ def read_nifti(path: Path) -> NiftiVolume:
 
 
 def looks_like_masks(data: NDArray[Any]) -> bool:
-    """True when an array holds label numbers instead of grey values: few of them, all known to a label scheme.
+    """True when an array holds label numbers instead of grey values: few of them, small or known to a label scheme.
 
     Args:
-        data: any shape, finite; an empty array gives False.
+        data: any shape, finite; an empty array gives False. Numbers may be off by what a save with slope and intercept
+            rounds, as in `cmrseg.labels.convert`.
     """
-    known = sorted({number for scheme in SCHEMES.values() for number in scheme.numbers.values()})
     few = data.ravel()[:: max(1, data.size // _A_FEW)]  # tells most images from masks at once
-    return data.size > 0 and bool(np.isin(few, known).all()) and bool(np.isin(data, known).all())
+    if not _whole(few) or len(np.unique(np.rint(few))) > _MOST_LABELS:
+        return False
+    low, high = (float(data.min()), float(data.max())) if data.size else (-1.0, -1.0)
+    if low < -0.5 or high > _LARGEST_LABEL or not _whole(data):
+        return False
+    numbers = np.flatnonzero(np.bincount(np.rint(data).astype(np.intp).ravel()))
+    known = {number for scheme in SCHEMES.values() for number in scheme.numbers.values()}
+    small = data.size >= _A_FEW and (numbers[-1] <= _SMALL_LABEL or numbers.tolist() == [0, 255])
+    return len(numbers) <= _MOST_LABELS and (bool(small) or set(numbers.tolist()) <= known)
+
+
+def _whole(values: NDArray[Any]) -> bool:
+    return values.dtype.kind != "f" or bool((np.abs(values - np.rint(values)) <= _OFF_A_LABEL).all())
 
 
 def read_labels(
