@@ -14,10 +14,15 @@ from cmrseg.analysis import Clock, assess
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.geometry import Geometry
 from cmrseg.io import read
-from cmrseg.io.nifti import read_labels
+from cmrseg.io.nifti import read_labels_of
 from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme
 from cmrseg.quantify.scar import find_scar
 from cmrseg.study import Analysis, Image, Kind, Segmentation
+
+
+#: Voxel sizes and directions of masks and image may differ by what headers round.
+_SAME_SIZE = 0.01
+_SAME_DIRECTION_DEGREES = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,10 @@ def measure_masks(
                 f"The study holds no {drawing.kind} stack.",
                 "`cmrseg inspect` shows what was found.",
             )
-        drawn = on_the_grid(*read_labels(Path(masks_path), drawing.source, drawing.target, drawing.merge), image)
+        drawn = read_drawn(Path(masks_path), image, drawing.source, drawing.target, drawing.merge)
         remote = None
         if remote_path is not None:
-            remote = on_the_grid(*read_labels(Path(remote_path), LGE), image)[0] > 0
+            remote = read_drawn(Path(remote_path), image, LGE)[0] > 0
     segmentation = Segmentation(
         labels=drawn,
         scheme=drawing.target,
@@ -109,17 +114,56 @@ def measure_masks(
     return assess(study, [(image, segmentation)], clock, {"bundles": {}, "runtime": "given masks"}, settings)
 
 
-def on_the_grid(labels_TZYX: NDArray[np.uint8], geometry: Geometry, image: Image) -> NDArray[np.uint8]:
-    """Masks in the order of the image's axes; refused where they lie on another grid."""
-    labels_TZYX, geometry = reordered(labels_TZYX, geometry, image.geometry)
-    if labels_TZYX.shape != image.data.shape or not geometry.agrees_with(image.geometry):
+def read_drawn(
+    path: Path,
+    image: Image,
+    source: LabelScheme,
+    target: LabelScheme | None = None,
+    merge: Mapping[str, str] | None = None,
+) -> NDArray[np.uint8]:
+    """Read masks as uint8[T, Z, Y, X] in the order of the image's axes.
+
+    Args:
+        path: NIfTI file of label numbers.
+        image: what they were drawn on.
+        source, target, merge: as in `cmrseg.labels.convert`; the scheme stays the same without `target`.
+
+    Raises:
+        InputRefused: as `cmrseg.io.nifti.read_labels_of`; `mask_mismatch` where they lie on another grid.
+    """
+    labels_TZYX, geometry = reordered(*read_labels_of(path, image, source, target, merge), image.geometry)
+    different = _difference(len(labels_TZYX), geometry, image)
+    if different:
         raise InputRefused(
             "mask_mismatch",
-            f"The masks [T, Z, Y, X] = {list(labels_TZYX.shape)} do not lie on the image's grid "
-            f"{list(image.data.shape)}.",
+            f"The masks do not lie on the image's grid: {different}.",
             "Give masks drawn on this very image, with its affine and all of its frames.",
         )
     return labels_TZYX
+
+
+def _difference(n_frames: int, geometry: Geometry, image: Image) -> str:
+    """What sets masks apart from the grid of an image, in words; empty where nothing does."""
+    grid, found = image.geometry, []
+    if n_frames != image.n_frames:
+        found.append(f"they have {n_frames} frame(s) and the image {image.n_frames}")
+    if geometry.shape_xyz != grid.shape_xyz:
+        shapes = [" x ".join(map(str, g.shape_xyz)) for g in (geometry, grid)]
+        found.append(f"their shape is {shapes[0]} voxels (x, y, slice) and that of the image {shapes[1]}")
+    if not np.allclose(geometry.spacing_xyz_mm, grid.spacing_xyz_mm, rtol=_SAME_SIZE, atol=0):
+        sizes = [" x ".join(f"{mm:.4g}" for mm in g.spacing_xyz_mm) for g in (geometry, grid)]
+        found.append(f"their voxels are {sizes[0]} mm and those of the image {sizes[1]} mm")
+    units = [g.affine[:3, :3] / np.linalg.norm(g.affine[:3, :3], axis=0) for g in (geometry, grid)]
+    degrees = float(np.degrees(np.arccos(np.clip((units[0] * units[1]).sum(axis=0), -1, 1))).max())
+    if degrees > _SAME_DIRECTION_DEGREES:
+        silent = " (their file gives none that can be believed)" if not geometry.orientation_known else ""
+        found.append(f"their directions{silent} leave the image's by {degrees:.1f} degrees")
+    if not found and not geometry.agrees_with(grid):
+        last = np.array(grid.shape_xyz) - 1
+        corners = np.array(np.meshgrid(*((0, n) for n in last))).reshape(3, -1).T
+        apart_mm = float(np.linalg.norm(geometry.to_lps(corners) - grid.to_lps(corners), axis=1).max())
+        found.append(f"they lie up to {apart_mm:.1f} mm away from the image")
+    return "; ".join(found)
 
 
 def reordered(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cmrseg.drawn_masks import on_the_grid
+from cmrseg.drawn_masks import read_drawn
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io import read
 from cmrseg.io.datasets import acdc, emidec, mnms, myops
@@ -116,10 +116,11 @@ def _of_result(path: Path, studies: Path | None) -> Iterator[Stack]:
         masks = path / f"{kind}_segmentation.nii.gz"
         if not masks.is_file():
             continue
-        labels, geometry = read_labels(masks, scheme)
         image = None if study is None else study.image(kind)
-        if image is not None:
-            labels, geometry = on_the_grid(labels, geometry, image), image.geometry
+        if image is None:
+            labels, geometry = read_labels(masks, scheme)
+        else:
+            labels, geometry = read_drawn(masks, image, scheme), image.geometry
         drawn = labels.any(axis=(1, 2, 3)) if labels.any() else slice(None)
         times = None if image is None or image.frame_times_ms is None else image.frame_times_ms[drawn]
         seen = None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cmrseg.errors import InputRefused, OutputError
 from cmrseg.geometry import Geometry
 from cmrseg.io.nifti_file import NiftiFile, load
-from cmrseg.io.nifti_geometry import RAS_LPS, frame_times_of, grid_of
+from cmrseg.io.nifti_geometry import RAS_LPS, frame_times_of, grid_of, has_directions, same_voxels
 from cmrseg.labels import CINE, LGE, SCHEMES, LabelScheme, convert
 from cmrseg.study import Finding, Image
 
@@ -37,6 +37,10 @@ _LARGEST_LABEL = 2221.5
 _OFF_A_LABEL = 0.02
 _INTENT_LABEL = 1002  # NIFTI_INTENT_LABEL
 _UNITS_MM_SEC = 2 | 8
+_MASK_REMEDY = (
+    "Save the masks with the affine and the header of the image that they were drawn on, e.g. with nibabel as "
+    "Nifti1Image(masks, image.affine, image.header)."
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,51 @@ def read_labels(
     return np.ascontiguousarray(labels.transpose(3, *(grid.axes[k] for k in (2, 1, 0)))), grid.geometry
 
 
+def read_labels_of(
+    path: Path,
+    image: Image,
+    scheme: LabelScheme,
+    target: LabelScheme | None = None,
+    merge: Mapping[str, str] | None = None,
+) -> tuple[NDArray[np.uint8], Geometry]:
+    """Read masks that belong to an image.
+
+    Args:
+        path: NIfTI file of label numbers.
+        image: what they were drawn on. Where its directions are not believed, masks that lie on its very voxels
+            (`cmrseg.io.nifti_geometry.same_voxels`) get its grid.
+        scheme, target, merge: as in `read_labels`.
+
+    Returns:
+        uint8[T, Z, Y, X] and the grid, which is not yet compared with the image's.
+
+    Raises:
+        InputRefused: as `read_labels`, with a remedy for masks; `mask_mismatch` where the image has no directions to
+            place the masks by.
+    """
+    file = load(path)
+    origin = image.origin
+    try:
+        if isinstance(origin, NiftiOrigin) and not image.geometry.orientation_known:
+            if same_voxels(origin.header, file.header):
+                labels = convert(_scaled(file), scheme, target or scheme, merge)
+                return np.ascontiguousarray(labels.transpose(3, *(origin.axes[k] for k in (2, 1, 0)))), image.geometry
+            if _same_shape(origin.header, file.header) and not has_directions(origin.header):
+                raise InputRefused(
+                    "mask_mismatch",
+                    "The masks do not lie on the image's grid: the file of the image gives no directions, and voxel "
+                    "size, direction or origin of the masks are not those that programs give such an image.",
+                    _MASK_REMEDY,
+                )
+        return read_labels(path, scheme, target, merge)
+    except InputRefused as error:
+        if error.code in ("no_spacing", "geometry"):
+            raise InputRefused(
+                error.code, f"The grid of the masks cannot be used. {error.cause}", _MASK_REMEDY
+            ) from error
+        raise
+
+
 def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: LabelScheme | None = None) -> None:
     """Write masks onto the grid of the image they were made on.
 
@@ -191,6 +240,10 @@ def write_labels(path: Path, labels: NDArray[np.uint8], image: Image, scheme: La
         raise OutputError(
             f"The masks could not be written ({type(error).__name__}).", "Check space and permissions."
         ) from error
+
+
+def _same_shape(first: Any, second: Any) -> bool:
+    return bool(first["dim"][1:4].tolist() == second["dim"][1:4].tolist())
 
 
 def _scaled(file: NiftiFile) -> NDArray[np.float32]:

@@ -51,6 +51,7 @@ _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _MS_PER_UNIT = {8: 1000.0, 16: 1.0, 24: 0.001}
 _SIZE_TOLERANCE = 0.01
 _ALIGNED_COSINE = 1e-4
+_SAME_PLACE_MM = 0.5
 _MAX_PIXEL_RATIO = 1.5
 _DIRECTION_TOLERANCE_DEGREES = 2.5
 _REMEDY = "Convert the original series again; cmrseg does not guess geometry."
@@ -99,6 +100,64 @@ def grid_of(header: Any, shape_xyz: tuple[int, int, int]) -> Grid:
     _refuse_default_sizes(columns, shape_xyz[axes[2]], measured)
     geometry = Geometry(columns, tuple(shape_xyz[a] for a in axes), known)  # type: ignore[arg-type]
     return Grid(geometry, axes, findings)
+
+
+def has_directions(header: Any) -> bool:
+    """True when a header's affine is measured, so that its grid has a place in the world that programs agree on."""
+    mm, sizes = _sizes_mm(header)
+    return _believed_affine(header, sizes, mm)[0] is not None
+
+
+def same_voxels(image: Any, masks: Any) -> bool:
+    """True when masks were saved as programs save them for this image, and so lie on its very voxels.
+
+    Asked for images whose directions are not believed: programs place those each in their own way and write that
+    place into the masks, though they never move a voxel. Known ways: the affine as the file states it; none at all;
+    nibabel's, centred; and those of ITK and of the NIfTI library, which begin at the first voxel. A mask that was
+    flipped carries none of these, since its first voxel lies elsewhere then.
+
+    Args:
+        image: raw header of the image.
+        masks: raw header of the masks.
+
+    Raises:
+        InputRefused: as `grid_of`, for the image.
+    """
+    if image["dim"][1:4].tolist() != masks["dim"][1:4].tolist():
+        return False
+    mm, sizes = _sizes_mm(image)
+    found, stated = _stated_affine(masks), _stated_affine(image)
+    if found is None:
+        others = np.asarray(masks["pixdim"][1:4], np.float64) * _MM_PER_UNIT.get(int(masks["xyzt_units"]) & 7, np.nan)
+        return bool(np.allclose(np.abs(others), sizes, rtol=_SIZE_TOLERANCE, atol=0))
+    known = [np.diag([mm, mm, mm, 1.0]) @ image.get_base_affine()] if stated is None else [stated]
+    if not has_directions(image):
+        offset = np.zeros(3) if stated is None else stated[:3, 3]
+        for signs in ((-1, -1, 1), (1, 1, 1), (-1, 1, 1), (1, -1, 1)):
+            known.append(np.vstack([np.column_stack([np.diag(sizes * signs), offset]), [0, 0, 0, 1]]))
+        if stated is not None:
+            known.append(np.vstack([np.column_stack([stated[:3, :3] / mm * sizes, offset]), [0, 0, 0, 1]]))
+    return any(_alike(found, affine, image["dim"][1:4]) for affine in known)
+
+
+def _stated_affine(header: Any) -> NDArray[np.float64] | None:
+    """RAS affine in mm as the header states it, whether it is believed or not; None without one."""
+    mm = _MM_PER_UNIT.get(int(header["xyzt_units"]) & 0x07, float("nan"))
+    if int(header["sform_code"]) > 0:
+        affine = np.array([header["srow_x"], header["srow_y"], header["srow_z"]], np.float64) * mm
+    elif int(header["qform_code"]) > 0:
+        sizes = np.asarray(header["pixdim"][1:4], np.float64) * mm
+        affine = (RAS_LPS @ _qform(header, sizes, mm))[:3]
+    else:
+        return None
+    return np.vstack([affine, [0, 0, 0, 1]])
+
+
+def _alike(one: NDArray[np.float64], other: NDArray[np.float64], shape: Any) -> bool:
+    """True when two affines take the far corners of a grid to the same places."""
+    last = np.maximum(np.asarray(shape, np.float64) - 1, 1)
+    corners = np.vstack([np.zeros(3), np.diag(last)]).T
+    return bool(np.abs((one - other) @ np.vstack([corners, np.ones(4)])).max() <= _SAME_PLACE_MM)
 
 
 def _is_along_the_world(affine: NDArray[np.float64]) -> bool:
