@@ -74,3 +74,15 @@ class UsageError(CmrsegError):
     """The command or function was called in a way that cannot work."""
 
     exit_code = 2
+
+
+class MissingPackage(UsageError):
+    """The command needs a package that is not installed, such as one of an extra."""
+
+
+class OutOfMemory(CmrsegError):
+    """The machine's memory does not suffice."""
+
+
+class Defect(CmrsegError):
+    """Something was raised that nobody foresaw: cmrseg is at fault, not its user."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import cmrseg
 from cmrseg.errors import InputRefused, OutputError, UsageError
 from cmrseg.io import read
+from cmrseg.io.files import output_file, refuse_unwritable
 from cmrseg.io.nifti import SUFFIXES, is_nifti, stem, write_labels
 from cmrseg.labels import PROMPTED
 from cmrseg.segment.embeddings import EmbeddingCache
@@ -21,6 +21,7 @@ from cmrseg.segment.interactive import Click, PromptSession, volume_ml
 from cmrseg.segment.prompt_bundle import DEFAULT_PROMPT_BUNDLE, PromptBundle, load_prompt_bundle
 from cmrseg.segment.prompts import SliceBox
 from cmrseg.study import Image, Kind, Segmentation, Study
+from cmrseg.text import json_text, printable
 
 
 def chosen_image(source: Path | str | Study | Image, kind: Kind | None = None) -> Image:
@@ -133,7 +134,7 @@ def record_of(
     return {
         "semi_automatic": True,
         "method": segmentation.method,
-        "study": study.name,
+        "study": printable(study.name),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "cmrseg": cmrseg.__version__,
@@ -182,19 +183,15 @@ def write_mask(
     if not is_nifti(path):
         raise OutputError(f"{path.name} is no name of a NIfTI file.", f"End it with {' or '.join(SUFFIXES)}.")
     record = record_of(segmentation, image, bundle, prompts, study, seconds)
-    beside = path.parent / f"{stem(path)}.run.json"
-    partial = path.parent / f".{beside.name}.partial"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        write_labels(path, segmentation.labels, image, PROMPTED)
-        partial.replace(beside)
-    except OSError as error:
-        raise OutputError(
-            f"The mask could not be written ({error.strerror or type(error).__name__}).",
-            "Check free space and permissions.",
-        ) from error
+    beside = path.with_name(_record_name(path))
+    with output_file(beside) as partial, output_file(path) as mask:
+        partial.write_text(json_text(record) + "\n", encoding="utf-8")
+        write_labels(mask, segmentation.labels, image, PROMPTED)
     return record
+
+
+def _record_name(mask: Path) -> str:
+    return f"{stem(mask)}.run.json"
 
 
 def segment_to_file(
@@ -216,6 +213,7 @@ def segment_to_file(
     """
     if not is_nifti(output):
         raise OutputError(f"{output.name} is no name of a NIfTI file.", f"End it with {' or '.join(SUFFIXES)}.")
+    refuse_unwritable(output.with_name(_record_name(output)))
     started = time.monotonic()
     study = read(source, kind)
     image = chosen_image(study, kind)

@@ -243,11 +243,12 @@ def test_a_study_of_which_nothing_is_known_renders(beating: Analysis) -> None:
     assert "are not known" in text
 
 
-def test_report_is_written_as_one_file_and_a_missing_folder_is_an_output_error(
+def test_report_is_written_as_one_file_and_a_folder_that_cannot_be_is_an_output_error(
     beating: Analysis, tmp_path: Path
 ) -> None:
     write_report(beating, tmp_path / "report.html")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    (tmp_path / "missing").write_text("a file in the way")
     with pytest.raises(OutputError, match="could not be written"):
         write_report(beating, tmp_path / "missing" / "report.html")
 

@@ -102,6 +102,7 @@ def test_csv_leaves_negative_numbers_alone(written: Analysis, tmp_path: Path) ->
     assert rows_of(tmp_path / "m.csv")[0]["value"] == "-3.46"
 
 
-def test_a_folder_that_is_not_there_is_an_output_error(written: Analysis, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_is_an_output_error(written: Analysis, tmp_path: Path) -> None:
+    (tmp_path / "missing").write_text("a file in the way")
     with pytest.raises(OutputError, match=r"m\.csv could not be written"):
         write_csv(written, tmp_path / "missing" / "m.csv")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmrseg.cli.common import EXIT_REFUSED, EXIT_REVIEW, errors_become_exit_codes, print_json, show_error
+from cmrseg.cli.common import EXIT_REFUSED, EXIT_REVIEW, print_json, show_error
 
 if TYPE_CHECKING:
     from cmrseg.analysis import Analyser
@@ -41,18 +41,17 @@ def analyse_command(
     from cmrseg.analysis import AnalyseOptions, Analyser
     from cmrseg.errors import UsageError
 
-    with errors_become_exit_codes():
-        if kind not in (None, "cine", "lge"):
-            raise UsageError(f"There is no kind {kind!r}.", "Kinds: cine, lge.")
-        options = AnalyseOptions(
-            kind=kind,  # type: ignore[arg-type]  # checked above
-            bundle=bundle,
-            runtime=runtime,  # type: ignore[arg-type]  # checked where it is loaded
-            threads=threads,
-            int8=int8,
-            clean_up=not no_clean_up,
-        )
-        analyser = Analyser(options)
+    if kind not in (None, "cine", "lge"):
+        raise UsageError(f"There is no kind {kind!r}.", "Kinds: cine, lge.")
+    options = AnalyseOptions(
+        kind=kind,  # type: ignore[arg-type]  # checked above
+        bundle=bundle,
+        runtime=runtime,  # type: ignore[arg-type]  # checked where it is loaded
+        threads=threads,
+        int8=int8,
+        clean_up=not no_clean_up,
+    )
+    analyser = Analyser(options)
     results = [_one(analyser, study, output, quiet=quiet or as_json) for study in studies]
     if as_json:
         print_json([r for r in results if r])

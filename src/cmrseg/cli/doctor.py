@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED, print_json
 from cmrseg.errors import BundleError
+from cmrseg.extras import is_installed
 
 if TYPE_CHECKING:
     from cmrseg.models.encoder_bundle import EncoderBundle
@@ -134,7 +134,7 @@ def _bundle(name: str, load: Callable[[], Bundle | EncoderBundle | PromptBundle]
 
 
 def _accelerator() -> Check:
-    if find_spec("torch") is None:
+    if not is_installed("torch"):
         return Check("extras", "accelerator", "optional", "not looked for without torch; the analysis needs none")
     import torch
 

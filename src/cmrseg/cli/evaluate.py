@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.common import EXIT_REFUSED, EXIT_REVIEW, errors_become_exit_codes, print_json
+from cmrseg.cli.common import EXIT_REFUSED, EXIT_REVIEW, print_json
 
 
 def evaluate_command(
@@ -58,8 +58,7 @@ def evaluate_command(
         policy=EmptyMasks("left_out" if leave_out_absent else "perfect", penalty_mm),
         seed=seed,
     )
-    with errors_become_exit_codes():
-        result = run_evaluation(masks, truth, output, options)
+    result = run_evaluation(masks, truth, output, options)
     if as_json:
         cautions = [{"code": c.code, "message": c.message} for c in result.cautions]
         print_json(

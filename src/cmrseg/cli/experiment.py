@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.common import errors_become_exit_codes
-
 
 def experiment_command(
     name: Annotated[str, typer.Argument(help="Which; `list` names them all.")],
@@ -43,22 +41,19 @@ def experiment_command(
     from cmrseg.experiments import acute_features
     from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment, table_path
 
-    with errors_become_exit_codes():
-        if name == "list":
-            for key, experiment in EXPERIMENTS.items():
-                typer.echo(f"{key}  {experiment.title}")
-            typer.echo(f"{acute_features.NAME}  {acute_features.TITLE}")
-            return
-        if output is None:
-            raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
-        if name == acute_features.NAME:
-            if data is not None:
-                raise UsageError(f"{name} generates its patients.", "Give --cine to make them of, and no --data.")
-            acute_features.run_acute_features(Path(cine) if cine else None, output, scale, seed, typer.echo)
-            typer.echo((output / "table.md").read_text(encoding="utf-8"))
-            return
-        options = ExperimentOptions(
-            scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout, start_from
-        )
-        run_experiment(name, data, output, options, lambda line: typer.echo(line))
-        typer.echo(table_path(name, output).read_text())
+    if name == "list":
+        for key, experiment in EXPERIMENTS.items():
+            typer.echo(f"{key}  {experiment.title}")
+        typer.echo(f"{acute_features.NAME}  {acute_features.TITLE}")
+        return
+    if output is None:
+        raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
+    if name == acute_features.NAME:
+        if data is not None:
+            raise UsageError(f"{name} generates its patients.", "Give --cine to make them of, and no --data.")
+        acute_features.run_acute_features(Path(cine) if cine else None, output, scale, seed, typer.echo)
+        typer.echo((output / "table.md").read_text(encoding="utf-8"))
+        return
+    options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout, start_from)
+    run_experiment(name, data, output, options, lambda line: typer.echo(line))
+    typer.echo(table_path(name, output).read_text())

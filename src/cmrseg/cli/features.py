@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.common import EXIT_REFUSED, errors_become_exit_codes, show_error
+from cmrseg.cli.common import EXIT_REFUSED, show_error
 
 
 def features_command(
@@ -26,17 +26,16 @@ def features_command(
     from cmrseg.features.sources import feature_folders, read_feature_case
     from cmrseg.features.table import check_format, row_of, write_table
 
-    with errors_become_exit_codes():
-        check_format(output)
-        rows, refused = [], 0
-        for folder in feature_folders(inputs):
-            try:
-                rows.append(row_of(read_feature_case(folder, studies)))
-            except InputRefused as error:
-                show_error(error, folder.name)
-                refused += 1
-        write_table(rows, output)
-        if not quiet:
-            typer.echo(f"{len(rows)} patients in {output}{f', {refused} refused' if refused else ''}")
-        if refused:
-            raise typer.Exit(EXIT_REFUSED)
+    check_format(output)
+    rows, refused = [], 0
+    for folder in feature_folders(inputs):
+        try:
+            rows.append(row_of(read_feature_case(folder, studies)))
+        except InputRefused as error:
+            show_error(error, folder.name)
+            refused += 1
+    write_table(rows, output)
+    if not quiet:
+        typer.echo(f"{len(rows)} patients in {output}{f', {refused} refused' if refused else ''}")
+    if refused:
+        raise typer.Exit(EXIT_REFUSED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmrseg.cli.common import EXIT_REFUSED, errors_become_exit_codes, print_json
+from cmrseg.cli.common import EXIT_REFUSED, print_json
 from cmrseg.numbering import place
 
 if TYPE_CHECKING:
@@ -26,10 +26,9 @@ def inspect_command(
 
     Files are numbered from 1 in the order of their sorted paths. The exit code is 1 when the study cannot be analysed.
     """
-    with errors_become_exit_codes():
-        from cmrseg.io.inspection import inspect
+    from cmrseg.io.inspection import inspect
 
-        inspection = inspect(study)
+    inspection = inspect(study)
     if json:
         print_json(inspection.to_json())
     else:
@@ -114,7 +113,7 @@ def _grid_table(grid: GridView) -> Table:
 
 def _key_range(images: tuple[Place, ...]) -> str:
     values = [image.key_value for image in images if image.key_value is not None]
-    return f"{values[0]:g} … {values[-1]:g}" if values else "-"
+    return f"{values[0]:g} to {values[-1]:g}" if values else "-"
 
 
 def _files(images: tuple[Place, ...]) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from cmrseg import __version__
 from cmrseg.cli.analyse import analyse_command
+from cmrseg.cli.common import DEBUG, guarded, take_any_text
 from cmrseg.cli.demo import demo_command
 from cmrseg.cli.doctor import doctor_command
 from cmrseg.cli.evaluate import evaluate_command
@@ -42,26 +43,29 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the program an error came from.")] = False,
 ) -> None:
     """From a cardiac MR study to numbers a cardiologist reads. Research use; not a medical device."""
+    DEBUG.set(debug)
 
 
-app.command("demo")(demo_command)
-app.command("analyse")(analyse_command)
-app.command("inspect")(inspect_command)
-app.command("measure")(measure_command)
-app.command("features")(features_command)
-app.command("segment-box")(segment_box_command)
-app.command("train")(train_command)
-app.command("pretrain")(pretrain_command)
-app.command("tune")(tune_command)
-app.command("evaluate")(evaluate_command)
-app.command("experiment")(experiment_command)
+app.command("demo")(guarded(demo_command))
+app.command("analyse")(guarded(analyse_command))
+app.command("inspect")(guarded(inspect_command))
+app.command("measure")(guarded(measure_command))
+app.command("features")(guarded(features_command))
+app.command("segment-box")(guarded(segment_box_command))
+app.command("train")(guarded(train_command))
+app.command("pretrain")(guarded(pretrain_command))
+app.command("tune")(guarded(tune_command))
+app.command("evaluate")(guarded(evaluate_command))
+app.command("experiment")(guarded(experiment_command))
 app.add_typer(models_app, name="models")
-app.command("phantom")(phantom_command)
-app.command("doctor")(doctor_command)
+app.command("phantom")(guarded(phantom_command))
+app.command("doctor")(guarded(doctor_command))
 
 
 def run() -> None:
     """Entry point of the installed command."""
+    take_any_text()
     app()

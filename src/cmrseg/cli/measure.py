@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cmrseg.cli.analyse import show_result
-from cmrseg.cli.common import EXIT_REVIEW, errors_become_exit_codes, print_json
+from cmrseg.cli.common import EXIT_REVIEW, print_json
 
 
 def measure_command(
@@ -34,11 +34,10 @@ def measure_command(
     from cmrseg.drawn_masks import measure_masks
     from cmrseg.report.tables import measurements_json
 
-    with errors_become_exit_codes():
-        analysis = measure_masks(study, masks, scheme, scar_method=scar_method, remote_path=remote)
-        folder = write(analysis, output)
-        show_result(analysis, folder, Console(quiet=quiet or as_json, highlight=False))
-        if as_json:
-            print_json({"study": analysis.study.name, "folder": str(folder), **measurements_json(analysis)})
-        if analysis.verdict.status != "pass":
-            raise typer.Exit(EXIT_REVIEW)
+    analysis = measure_masks(study, masks, scheme, scar_method=scar_method, remote_path=remote)
+    folder = write(analysis, output)
+    show_result(analysis, folder, Console(quiet=quiet or as_json, highlight=False))
+    if as_json:
+        print_json({"study": analysis.study.name, "folder": str(folder), **measurements_json(analysis)})
+    if analysis.verdict.status != "pass":
+        raise typer.Exit(EXIT_REVIEW)

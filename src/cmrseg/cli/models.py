@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmrseg.cli.common import errors_become_exit_codes, print_json
+from cmrseg.cli.common import guarded, print_json
 
 if TYPE_CHECKING:
     from cmrseg.models.encoder_bundle import EncoderBundle
@@ -19,50 +19,50 @@ NameOrPath = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bun
 
 
 @models_app.command("list")
+@guarded
 def list_command() -> None:
     """Name, kind, version and licence of every bundle that ships."""
     from cmrseg.models.encoder_bundle import read_encoder_bundle, shipped_encoders
     from cmrseg.segment.bundle import load, shipped_bundles
     from cmrseg.segment.prompt_bundle import load_prompt_bundle, shipped_prompt_bundles
 
-    with errors_become_exit_codes():
-        for name in shipped_bundles():
-            bundle = load(name)
-            typer.echo(f"{name}\t{bundle.kind}\t{bundle.version}\t{bundle.manifest['licence_id']}")
-        for name in shipped_prompt_bundles():
-            prompted = load_prompt_bundle(name)
-            typer.echo(f"{name}\tprompts\t{prompted.version}\t{prompted.manifest['licence_id']}")
-        for name, path in shipped_encoders().items():
-            encoder = read_encoder_bundle(path)
-            typer.echo(f"{name}\tencoder\t{encoder.version}\t{encoder.manifest['licence_id']}")
+    for name in shipped_bundles():
+        bundle = load(name)
+        typer.echo(f"{name}\t{bundle.kind}\t{bundle.version}\t{bundle.manifest['licence_id']}")
+    for name in shipped_prompt_bundles():
+        prompted = load_prompt_bundle(name)
+        typer.echo(f"{name}\tprompts\t{prompted.version}\t{prompted.manifest['licence_id']}")
+    for name, path in shipped_encoders().items():
+        encoder = read_encoder_bundle(path)
+        typer.echo(f"{name}\tencoder\t{encoder.version}\t{encoder.manifest['licence_id']}")
 
 
 @models_app.command("show")
+@guarded
 def show_command(
     bundle: NameOrPath, as_json: Annotated[bool, typer.Option("--json", help="Print bundle.json.")] = False
 ) -> None:
     """Print a bundle's card, or its bundle.json."""
-    with errors_become_exit_codes():
-        found = _load(bundle)
-        if as_json:
-            print_json(dict(found.manifest))
-        else:
-            typer.echo((found.path / "CARD.md").read_text(encoding="utf-8"))
+    found = _load(bundle)
+    if as_json:
+        print_json(dict(found.manifest))
+    else:
+        typer.echo((found.path / "CARD.md").read_text(encoding="utf-8"))
 
 
 @models_app.command("verify")
+@guarded
 def verify_command(bundle: NameOrPath) -> None:
     """Check every byte of a bundle against its hashes and load its networks."""
     from cmrseg.segment.bundle import Bundle
     from cmrseg.segment.prompt_bundle import PromptBundle
 
-    with errors_become_exit_codes():
-        found = _load(bundle)
-        if isinstance(found, Bundle):
-            found.pipeline()
-        elif isinstance(found, PromptBundle):
-            found.network()
-        typer.echo(f"{found.name} {found.version} is whole: {found.sha256}")
+    found = _load(bundle)
+    if isinstance(found, Bundle):
+        found.pipeline()
+    elif isinstance(found, PromptBundle):
+        found.network()
+    typer.echo(f"{found.name} {found.version} is whole: {found.sha256}")
 
 
 def _load(name_or_path: str) -> Bundle | EncoderBundle | PromptBundle:
@@ -78,6 +78,7 @@ def _load(name_or_path: str) -> Bundle | EncoderBundle | PromptBundle:
 
 
 @models_app.command("export")
+@guarded
 def export_command(
     output: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
     segmenter: Annotated[list[Path], typer.Option(help="Run folder of an ensemble member; give it once per member.")],
@@ -90,11 +91,11 @@ def export_command(
     """Make a bundle from training runs and measure it on the patients they held out."""
     from cmrseg.train.release import release
 
-    with errors_become_exit_codes():
-        release(output, segmenter, locator, data, version, typer.echo)
+    release(output, segmenter, locator, data, version, typer.echo)
 
 
 @models_app.command("export-prompt")
+@guarded
 def export_prompt_command(
     output: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
     run: Annotated[Path, typer.Option(help="Run folder of `cmrseg train prompt`.")],
@@ -104,5 +105,4 @@ def export_prompt_command(
     """Make a bundle that takes prompts from a training run, and measure it on the patients that run held out."""
     from cmrseg.train.prompt_release import release_prompt
 
-    with errors_become_exit_codes():
-        release_prompt(output, run, data, version, typer.echo)
+    release_prompt(output, run, data, version, typer.echo)

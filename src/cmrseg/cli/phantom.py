@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cmrseg.cli.common import errors_become_exit_codes, print_json
+from cmrseg.cli.common import print_json
 from cmrseg.errors import UsageError
 
 #: What lies inside OUT.
@@ -46,8 +46,7 @@ def phantom_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the true numbers as JSON.")] = False,
 ) -> None:
     """Write a synthetic study: the images, their true masks (masks.nii.gz) and the true numbers (truth.json)."""
-    with errors_become_exit_codes():
-        truth = write_study(out, style, seed, extras=extras, lge=lge, breath_hold_mm=breath_hold_mm, small=small)
+    truth = write_study(out, style, seed, extras=extras, lge=lge, breath_hold_mm=breath_hold_mm, small=small)
     if as_json:
         print_json(truth)
         return

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.common import errors_become_exit_codes
-
 
 def pretrain_command(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of studies; labels are not used.")],
@@ -34,15 +32,14 @@ def pretrain_command(
     from cmrseg.errors import UsageError
     from cmrseg.train.pretrain import PretrainConfig, Terms, run_pretraining
 
-    with errors_become_exit_codes():
-        config = PretrainConfig.of(encoder, settings or [])
-        config = replace(config, seed=seed, threads=threads)
-        if epochs is not None:
-            config = replace(config, optim=replace(config.optim, epochs=epochs))
-        terms = Terms(licence_id=licence_id)
-        if licence is not None:
-            try:
-                terms = replace(terms, text=licence.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{licence.name} cannot be read.", "Give a text file.") from error
-        run_pretraining(config, data, output, exclude, terms, lambda line: typer.echo(line))
+    config = PretrainConfig.of(encoder, settings or [])
+    config = replace(config, seed=seed, threads=threads)
+    if epochs is not None:
+        config = replace(config, optim=replace(config.optim, epochs=epochs))
+    terms = Terms(licence_id=licence_id)
+    if licence is not None:
+        try:
+            terms = replace(terms, text=licence.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{licence.name} cannot be read.", "Give a text file.") from error
+    run_pretraining(config, data, output, exclude, terms, lambda line: typer.echo(line))

@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from cmrseg.cli.common import EXIT_REVIEW, errors_become_exit_codes, print_json
+from cmrseg.cli.common import EXIT_REVIEW, print_json
 
 
 def segment_box_command(
@@ -41,27 +41,26 @@ def segment_box_command(
     from cmrseg.numbering import place
     from cmrseg.study import Kind, Verdict
 
-    with errors_become_exit_codes():
-        if kind is not None and kind not in get_args(Kind):
-            raise UsageError(f"There is no kind {kind!r}.", f"Kinds: {', '.join(get_args(Kind))}.")
-        result, record = segment_to_file(
-            image,
-            output,
-            [parse_box(text) for text in box or []],
-            [parse_click(text) for text in click or []],
-            kind=cast("Kind | None", kind),
-            frame=frame,
-            bundle=bundle,
-            cache=cache,
-            threads=threads,
-        )
-        console = Console(quiet=quiet or as_json, highlight=False)
-        console.print(f"{record['volume_ml']:.2f} mL (semi-automatic) in {output}", markup=False)
-        reasons = Verdict.of(result.findings).reasons
-        for finding in reasons:
-            told = escape(f"{finding.code}, {place(finding.frame, finding.slice, 0, None)}: {finding.message}")
-            console.print(f"[yellow]{finding.severity}[/yellow] {told}")
-        if as_json:
-            print_json(record)
-        if reasons:
-            raise typer.Exit(EXIT_REVIEW)
+    if kind is not None and kind not in get_args(Kind):
+        raise UsageError(f"There is no kind {kind!r}.", f"Kinds: {', '.join(get_args(Kind))}.")
+    result, record = segment_to_file(
+        image,
+        output,
+        [parse_box(text) for text in box or []],
+        [parse_click(text) for text in click or []],
+        kind=cast("Kind | None", kind),
+        frame=frame,
+        bundle=bundle,
+        cache=cache,
+        threads=threads,
+    )
+    console = Console(quiet=quiet or as_json, highlight=False)
+    console.print(f"{record['volume_ml']:.2f} mL (semi-automatic) in {output}", markup=False)
+    reasons = Verdict.of(result.findings).reasons
+    for finding in reasons:
+        told = escape(f"{finding.code}, {place(finding.frame, finding.slice, 0, None)}: {finding.message}")
+        console.print(f"[yellow]{finding.severity}[/yellow] {told}")
+    if as_json:
+        print_json(record)
+    if reasons:
+        raise typer.Exit(EXIT_REVIEW)

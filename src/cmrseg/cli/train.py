@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.common import errors_become_exit_codes
-
 #: The preset of networks that take prompts, which have settings of their own.
 PROMPT = "prompt"
 
@@ -42,27 +40,26 @@ def train_command(
     from cmrseg.train.config import PRESETS
     from cmrseg.train.run import run_training
 
-    with errors_become_exit_codes():
-        if preset == PROMPT:
-            if locator is not None or network is not None or deterministic:
-                raise UsageError(
-                    "A network that takes prompts is trained without --locator, --network and --deterministic.",
-                    "Leave them out.",
-                )
-            _train_prompted(data, output, epochs, seed, threads, settings or [])
-            return
-        if preset not in PRESETS:
-            raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join((*PRESETS, PROMPT))}.")
-        config = replace(PRESETS[preset], seed=seed, threads=threads, deterministic=deterministic)
-        if epochs is not None:
-            config = replace(config, optim=replace(config.optim, epochs=epochs))
-        of_network = [s for s in settings or [] if s.startswith("model.")]
-        config = config.changed([s for s in settings or [] if s not in of_network])
-        if network is not None:
-            name, _, size = network.partition(":")
-            config = config.with_network(name, size or "full")
-        config = config.changed(of_network)
-        run_training(config, data, output, locator, lambda line: typer.echo(line))
+    if preset == PROMPT:
+        if locator is not None or network is not None or deterministic:
+            raise UsageError(
+                "A network that takes prompts is trained without --locator, --network and --deterministic.",
+                "Leave them out.",
+            )
+        _train_prompted(data, output, epochs, seed, threads, settings or [])
+        return
+    if preset not in PRESETS:
+        raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join((*PRESETS, PROMPT))}.")
+    config = replace(PRESETS[preset], seed=seed, threads=threads, deterministic=deterministic)
+    if epochs is not None:
+        config = replace(config, optim=replace(config.optim, epochs=epochs))
+    of_network = [s for s in settings or [] if s.startswith("model.")]
+    config = config.changed([s for s in settings or [] if s not in of_network])
+    if network is not None:
+        name, _, size = network.partition(":")
+        config = config.with_network(name, size or "full")
+    config = config.changed(of_network)
+    run_training(config, data, output, locator, lambda line: typer.echo(line))
 
 
 def _train_prompted(data: Path, output: Path, epochs: int | None, seed: int, threads: int, settings: list[str]) -> None:

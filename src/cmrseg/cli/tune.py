@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.common import errors_become_exit_codes
-
 
 def tune_command(
     preset: Annotated[str, typer.Argument(help="Whose settings to search: a preset of cmrseg train, as cine.")],
@@ -41,24 +39,23 @@ def tune_command(
     from cmrseg.train.tune.ray_executor import RayTasks
     from cmrseg.train.tune.run import TunePlan, run_tuning
 
-    with errors_become_exit_codes():
-        if preset not in PRESETS:
-            raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join(PRESETS)}.")
-        config = replace(PRESETS[preset], seed=seed, threads=threads).changed(settings or [])
-        plan = TunePlan(
-            search=search,
-            trials=trials,
-            particles=particles,
-            batch=1 if search.startswith("swarm") else jobs,
-            epochs=epochs,
-            seed=seed,
-            only=tuple(only or ()),
-            fixed=tuple(setting.partition("=")[0] for setting in settings or ()),
-        )
-        if ray is not None:
-            executor: RayTasks | LocalProcesses | InProcess = RayTasks(jobs, threads, ray)
-        else:
-            executor = LocalProcesses(jobs) if jobs > 1 else InProcess()
-        with executor:
-            best = run_tuning(config, plan, data, output, locator, executor, lambda line: typer.echo(line))
-        typer.echo(f"best: trial {best.number}, {best.value:.4f}; its settings are in best.json")
+    if preset not in PRESETS:
+        raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join(PRESETS)}.")
+    config = replace(PRESETS[preset], seed=seed, threads=threads).changed(settings or [])
+    plan = TunePlan(
+        search=search,
+        trials=trials,
+        particles=particles,
+        batch=1 if search.startswith("swarm") else jobs,
+        epochs=epochs,
+        seed=seed,
+        only=tuple(only or ()),
+        fixed=tuple(setting.partition("=")[0] for setting in settings or ()),
+    )
+    if ray is not None:
+        executor: RayTasks | LocalProcesses | InProcess = RayTasks(jobs, threads, ray)
+    else:
+        executor = LocalProcesses(jobs) if jobs > 1 else InProcess()
+    with executor:
+        best = run_tuning(config, plan, data, output, locator, executor, lambda line: typer.echo(line))
+    typer.echo(f"best: trial {best.number}, {best.value:.4f}; its settings are in best.json")

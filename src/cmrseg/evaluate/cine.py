@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from cmrseg.errors import InputRefused
 from cmrseg.evaluate.metrics import EMPTY_MASKS, METRICS, POOLED_METRICS, EmptyMasks, MaskScore, overlap, score_mask
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.io.files import write_text
 from cmrseg.labels import CINE
 from cmrseg.segment.engine import Pipeline, segment
 from cmrseg.study import Segmentation, Study
@@ -231,10 +233,11 @@ def write_scores(scores: Sequence[CineScore], path: Path) -> None:
 def write_rows(rows: Sequence[Mapping[str, str | float | None]], path: Path) -> None:
     """Rows as CSV, columns in order of their first appearance; a cell is empty where a row has no value."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    write_text(path, table.getvalue())
 
 
 def _cell(value: str | float | None) -> str | float | None:

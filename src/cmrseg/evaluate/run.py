@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,8 +31,9 @@ from cmrseg.evaluate.methods import Methods, evaluate_methods, method_names
 from cmrseg.evaluate.metrics import EMPTY_MASKS, EmptyMasks
 from cmrseg.evaluate.subgroups import SEVERITY_DEFINITION
 from cmrseg.evaluate.taxonomy import DEFAULT_LIMITS
-from cmrseg.io.files import MARKER, output_folder, sha256_of
+from cmrseg.io.files import MARKER, output_folder, sha256_of, write_text
 from cmrseg.io.read import os_errors_become_refusals
+from cmrseg.text import json_text
 
 PAGE = "evaluation.md"
 
@@ -115,10 +115,10 @@ def run_evaluation(
     result = EvaluationResult(methods, found, rows, first, page)
     record = _record(result, leakage, folders, truth, layout, options)
     with output_folder(output, replace=True) as folder:
-        (folder / PAGE).write_text(page, encoding="utf-8")
+        write_text(folder / PAGE, page)
         for name, table in rows.items():
             write_rows(table, folder / f"{name}.csv")
-        (folder / MARKER).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(folder / MARKER, json_text(record) + "\n")
     return result
 
 

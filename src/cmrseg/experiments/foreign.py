@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from cmrseg.evaluate.cine import CineScore
 from cmrseg.experiments.runner import ForeignRow, Report, RowResult, measured
 from cmrseg.experiments.scale import Scale
+from cmrseg.extras import is_installed
 from cmrseg.train.data import Split, find_cases, load_case, make_split
 from cmrseg.train.nnunet import NnUnetConfig, score_predictions, train_and_predict
 
@@ -29,7 +29,7 @@ def nnunet_row(scale: Scale, paper: Mapping[str, float], wanted: bool) -> Foreig
     name, base = "nnU-Net", scale.base
     if not wanted:
         return ForeignRow(name, paper, None, "give --nnunet to train it")
-    if importlib.util.find_spec("nnunetv2") is None:
+    if not is_installed("nnunetv2"):
         return ForeignRow(name, paper, None, "install the extra nnunet")
     config = _TINY_NNUNET if scale.name == "tiny" else NnUnetConfig(threads=base.threads, seed=base.seed)
     return ForeignRow(name, paper, partial(_train_nnunet, scale, config, paper), "2-D, its own augmentation and loss")

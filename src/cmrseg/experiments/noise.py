@@ -18,6 +18,7 @@ from cmrseg.experiments.runner import Report
 from cmrseg.experiments.scale import Scale
 from cmrseg.experiments.views import Trained
 from cmrseg.io.datasets.layout import Truth
+from cmrseg.io.files import write_text
 from cmrseg.segment.engine import Pipeline, segment
 from cmrseg.study import Image
 from cmrseg.train.config import TrainConfig
@@ -128,9 +129,7 @@ def load(run: Path) -> list[Draw]:
 
 
 def _save(draws: Sequence[Draw], run: Path) -> None:
-    partial = run / f"{DRAWS}.partial"
-    partial.write_text(json.dumps([asdict(draw) for draw in draws]) + "\n")
-    partial.replace(run / DRAWS)
+    write_text(run / DRAWS, json.dumps([asdict(draw) for draw in draws]) + "\n")
 
 
 def summary(draws: Sequence[Draw], structure: str) -> NoiseSummary | None:

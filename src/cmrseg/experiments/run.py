@@ -39,6 +39,7 @@ from cmrseg.experiments.runner import (
 )
 from cmrseg.experiments.scale import Scale, scale_of
 from cmrseg.experiments.tables import csv_text, markdown
+from cmrseg.extras import is_installed
 from cmrseg.train.checkpoint import is_run
 from cmrseg.train.config import TrainConfig
 
@@ -284,7 +285,7 @@ def run_experiment(
             "Patients made of cine may be those whose cine the run has seen.",
             "Leave --start-from out, or give real cohorts by --data.",
         )
-    drawn = importlib.util.find_spec("matplotlib") is not None
+    drawn = is_installed("matplotlib")
     if name == "cardiosam-figures" and not drawn:
         raise UsageError("Figures need matplotlib.", "Install cmrseg with its extra: pip install 'cmrseg[figures]'.")
     # what is made of cine is generated already

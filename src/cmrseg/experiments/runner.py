@@ -15,6 +15,7 @@ from cmrseg.evaluate.cine import CineScore
 from cmrseg.evaluate.evaluators import CINE, Evaluator, Scores, evaluator_of
 from cmrseg.evaluate.statistics import bootstrap_interval
 from cmrseg.experiments.scores import PATIENTS, load_scores, save_scores
+from cmrseg.io.files import write_text
 from cmrseg.models import registry
 from cmrseg.train.bank import build_bank
 from cmrseg.train.config import TrainConfig
@@ -212,9 +213,7 @@ def _stored(run: Path) -> RowResult:
 def _store(result: RowResult, scores: Scores, run: Path, report: Report) -> None:
     """Scores first: a run that has a result has everything."""
     save_scores(scores, run / PATIENTS)
-    partial = run / f"{RESULT}.partial"
-    partial.write_text(json.dumps(asdict(result), indent=1) + "\n")
-    partial.replace(run / RESULT)
+    write_text(run / RESULT, json.dumps(asdict(result), indent=1) + "\n")
     report(f"{trained_with(result)}. Mean Dice {result.measured['dice_mean']:.3f}")
 
 

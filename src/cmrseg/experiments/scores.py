@@ -10,6 +10,7 @@ from typing import Any
 
 from cmrseg.evaluate.evaluators import EVALUATORS, Scores
 from cmrseg.evaluate.metrics import MaskScore
+from cmrseg.io.files import write_text
 
 #: Name of the file in the folder of a row's run.
 PATIENTS = "patients.json"
@@ -19,9 +20,7 @@ def save_scores(scores: Scores, path: Path) -> None:
     """Write scores as JSON, one entry per patient; NaN becomes null. An interrupted write leaves nothing behind."""
     kinds = {evaluator.score_type: kind for kind, evaluator in EVALUATORS.items()}
     entries = [{"kind": kinds[type(score)]} | {k: _plain(v) for k, v in asdict(score).items()} for score in scores]
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(entries, indent=1, allow_nan=False) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 
 def load_scores(path: Path) -> list[Any]:

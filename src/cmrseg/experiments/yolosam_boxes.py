@@ -22,6 +22,7 @@ from cmrseg.experiments.runner import Report
 from cmrseg.experiments.scale import Scale
 from cmrseg.experiments.views import Trained
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.io.files import write_text
 from cmrseg.losses.composite import CompositeLoss
 from cmrseg.models.outputs import Outputs, detects
 from cmrseg.segment.engine import find_heart
@@ -240,6 +241,4 @@ def load_errors(run: Path) -> list[Spoilt]:
 
 
 def _write(values: object, path: Path) -> None:
-    partial_file = path.with_name(f"{path.name}.partial")
-    partial_file.write_text(json.dumps(values, indent=1) + "\n")
-    partial_file.replace(path)
+    write_text(path, json.dumps(values, indent=1) + "\n")

@@ -17,6 +17,7 @@ from cmrseg.experiments.scale import Scale
 from cmrseg.experiments.views import Trained
 from cmrseg.experiments.yolosam_boxes import measure_boxes
 from cmrseg.io.datasets.layout import Truth
+from cmrseg.io.files import write_text
 from cmrseg.segment.engine import segment
 from cmrseg.study import Image
 from cmrseg.train.config import TrainConfig
@@ -121,9 +122,7 @@ def measure_types(rows: Mapping[str, Trained], data: Path, scale: Scale, report:
                 labels = np.zeros_like(truth.labels[0])
             scar = pipeline.scheme.mask(labels, "scar")
             found.append(error_types(scar, image, truth, case.case_id, case.group))
-        partial = row.run / f"{TYPES}.partial"
-        partial.write_text(json.dumps([asdict(e) for e in found], indent=1) + "\n")
-        partial.replace(row.run / TYPES)
+        write_text(row.run / TYPES, json.dumps([asdict(e) for e in found], indent=1) + "\n")
         report(f"{name}: errors of {len(found)} patients typed")
 
 

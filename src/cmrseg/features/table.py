@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cmrseg.errors import OutputError, UsageError
+from cmrseg.errors import UsageError
+from cmrseg.extras import is_installed
 from cmrseg.features.definitions import FEATURES
 from cmrseg.features.patient import features_of
 from cmrseg.features.sources import FeatureCase
+from cmrseg.io.files import output_file
+from cmrseg.text import printable
 
 #: Columns before the features.
 LEADING = ("id", "source", "verdict")
@@ -26,7 +29,12 @@ def row_of(case: FeatureCase) -> Row:
     A stack that is not there has no values, and nothing has that quality control rejected: what must not be used must
     not be used by accident.
     """
-    row: Row = {"id": case.case_id, "source": case.source, "verdict": case.verdict, **dict.fromkeys(FEATURES)}
+    row: Row = {
+        "id": printable(case.case_id),
+        "source": case.source,
+        "verdict": case.verdict,
+        **dict.fromkeys(FEATURES),
+    }
     if case.verdict != "reject":
         for stack in case.stacks:
             row.update(features_of(stack.segmentation, stack.image))
@@ -39,7 +47,7 @@ def check_format(path: Path) -> None:
         raise UsageError(
             f"A table is not written as {path.suffix or 'a file without ending'}.", "End it .csv or .parquet."
         )
-    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+    if path.suffix.lower() == ".parquet" and not is_installed("pyarrow"):
         raise UsageError("Parquet needs pyarrow.", "pip install 'cmrseg[parquet]', or write .csv.")
 
 
@@ -51,9 +59,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
         OutputError: writing failed.
     """
     check_format(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with output_file(path) as partial:
         if path.suffix.lower() == ".parquet":
             _write_parquet(rows, partial)
         else:
@@ -61,12 +67,6 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
                 writer = csv.DictWriter(file, [*LEADING, *FEATURES])
                 writer.writeheader()
                 writer.writerows(rows)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"The table could not be written ({error.strerror or type(error).__name__}).",
-            "Check free space and permissions.",
-        ) from error
 
 
 def _write_parquet(rows: Sequence[Row], path: Path) -> None:

@@ -12,11 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import cmrseg
+from cmrseg.io.files import write_text
 from cmrseg.qc.together import PAIR_RULES
 from cmrseg.report.cine_page import CinePage, cine_page
 from cmrseg.report.lge_page import LgePage, lge_page
 from cmrseg.report.stack import flat_text, rules_by_group
-from cmrseg.report.tables import all_findings, write_text
+from cmrseg.report.tables import all_findings
 from cmrseg.report.together import side_by_side
 from cmrseg.report.values import number
 from cmrseg.study import Analysis, Kind, Part, Patient, Verdict
@@ -48,7 +49,7 @@ def write_report(analysis: Analysis, path: Path) -> None:
 
     Args:
         analysis: any analysed study; missing numbers, empty masks and single frames are said, not left out.
-        path: the HTML file to write; its folder exists.
+        path: the HTML file to write; its folder is made if need be.
 
     Raises:
         OutputError: the file cannot be written.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
-from cmrseg.errors import OutputError
+from cmrseg.io.files import write_text
 from cmrseg.study import Analysis, Finding, Measurement
+from cmrseg.text import json_text
 
 #: Decimals kept in files: below the precision of any cardiac measurement, so nothing of meaning is lost.
 DECIMALS = 2
@@ -62,7 +62,7 @@ def measurements_json(analysis: Analysis) -> dict[str, Any]:
 
 def write_json(analysis: Analysis, path: Path) -> None:
     """Write `measurements_json` to a file; raises OutputError when it cannot be written."""
-    write_text(path, json.dumps(measurements_json(analysis), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(measurements_json(analysis)) + "\n")
 
 
 def write_csv(analysis: Analysis, path: Path) -> None:
@@ -84,17 +84,6 @@ def all_findings(analysis: Analysis) -> tuple[Finding, ...]:
     findings = dict.fromkeys((*analysis.verdict.findings, *analysis.study.findings))
     gravity = {"reject": 0, "review": 1, "info": 2}
     return tuple(sorted(findings, key=lambda finding: gravity[finding.severity]))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with Unix line ends; raises OutputError when that fails."""
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OutputError(
-            f"{path.name} could not be written: {error.strerror or error}.",
-            "Check that the folder exists, that you may write to it, and that the disk has room.",
-        ) from error
 
 
 def _measurements(analysis: Analysis) -> tuple[Measurement, ...]:

@@ -7,9 +7,7 @@ names the folder decides who reads them. They may be deleted at any time.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import secrets
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.errors import OutputError
+from cmrseg.io.files import output_file
 
 #: Embeddings kept in memory; the one used longest ago goes first.
 IN_MEMORY = 256
@@ -71,19 +69,8 @@ def _read(path: Path) -> Floats | None:
 
 
 def _write(path: Path, embedding: Floats) -> None:
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, embedding=embedding, sha256=np.array(_digest(embedding)))
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise OutputError(
-            f"The embeddings could not be written ({error.strerror or type(error).__name__}).",
-            "Check free space and permissions, or name another folder for them.",
-        ) from error
+    with output_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, embedding=embedding, sha256=np.array(_digest(embedding)))
 
 
 def _digest(embedding: Floats) -> str:

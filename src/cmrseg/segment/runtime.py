@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.errors import BundleError, UsageError
+from cmrseg.extras import is_installed
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -75,8 +75,8 @@ class OpenvinoPredictor:
     """The same network run by OpenVINO, faster on Intel CPUs; needs `pip install cmrseg[openvino]`."""
 
     def __init__(self, model: Path, threads: int | None = None) -> None:
-        if importlib.util.find_spec("openvino") is None:
-            raise UsageError("OpenVINO is not installed.", "Install cmrseg[openvino], or use the onnx runtime.")
+        if not is_installed("openvino"):
+            raise UsageError("OpenVINO is not installed.", "pip install 'cmrseg[openvino]', or use the onnx runtime.")
         import openvino
 
         settings = {

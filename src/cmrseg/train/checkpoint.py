@@ -9,6 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cmrseg.io.files import output_file
+
 NAME = "checkpoint.safetensors"
 
 
@@ -32,9 +34,8 @@ def save(run: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    partial = run / "checkpoint.partial"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"epoch": str(epoch)})
-    partial.replace(run / NAME)
+    with output_file(run / NAME) as partial:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"epoch": str(epoch)})
 
 
 def resume(run: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cmrseg.errors import OutputError, UsageError
+from cmrseg.io.files import output_file
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -133,14 +133,11 @@ class FeatureCache:
 
     def _write(self, key: str, value: Tensor) -> None:
         path = self._path(key)
-        partial = path.with_name(f".{secrets.token_hex(8)}.partial")
         value = value.contiguous().clone()
         try:
-            path.parent.mkdir(exist_ok=True)
-            save_file({_NAME: value}, partial, {_DIGEST: hashlib.sha256(_bytes_of(value)).hexdigest()})
-            partial.replace(path)
-        except (SafetensorError, OSError) as error:
-            partial.unlink(missing_ok=True)
+            with output_file(path) as partial:
+                save_file({_NAME: value}, partial, {_DIGEST: hashlib.sha256(_bytes_of(value)).hexdigest()})
+        except SafetensorError as error:
             raise OutputError(
                 f"Features could not be kept ({type(error).__name__}).", "Check free space and permissions."
             ) from error

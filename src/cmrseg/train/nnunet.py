@@ -12,7 +12,6 @@ its own (`cmrseg.train.nnunet_process`), since it is steered by environment vari
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.evaluate.cine import CineScore, compare_frames, score_missing
 from cmrseg.evaluate.masks import mask_files, read_masks
+from cmrseg.extras import is_installed
 from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.io.nifti_geometry import RAS_LPS
@@ -115,7 +115,7 @@ def train_and_predict(
             empty, a folder of another run, or nnU-Net failed; ``nnunet.log`` has its output.
         InputRefused: a patient cannot be read, or masks that nnU-Net wrote cannot.
     """
-    if importlib.util.find_spec("nnunetv2") is None:
+    if not is_installed("nnunetv2"):
         raise UsageError("nnU-Net is not installed.", "Install cmrseg with its extra: pip install 'cmrseg[nnunet]'.")
     cases = _cases_of(split, find_cases(data, DataConfig(layout=layout)))
     out.mkdir(parents=True, exist_ok=True)

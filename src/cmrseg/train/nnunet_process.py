@@ -24,6 +24,7 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from cmrseg.io.files import write_text
 from cmrseg.train.nnunet import DATASET, FILE_ENDING, JOB, REPORT, TRAINED, NnUnetConfig
 
 _NUMBER = int(DATASET[len("Dataset") :].split("_")[0])
@@ -54,9 +55,7 @@ def main(out: Path) -> None:
         "iterations": trainer.num_epochs * trainer.num_iterations_per_epoch,
         "minutes": sum(float(e - s) for s, e in zip(*stamps, strict=True)) / 60,
     }
-    partial = out / f"{TRAINED}.partial"
-    partial.write_text(json.dumps(trained, indent=1) + "\n")
-    partial.replace(out / TRAINED)
+    write_text(out / TRAINED, json.dumps(trained, indent=1) + "\n")
 
 
 def _report(line: str) -> None:

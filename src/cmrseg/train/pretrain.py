@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cmrseg.errors import UsageError
+from cmrseg.io.files import output_file, write_text
 from cmrseg.models.encoder_bundle import write_encoder_bundle
 from cmrseg.models.mae import MaeConfig, MaskedAutoEncoder, masked_loss, random_mask
 from cmrseg.models.sam.config import IMAGE_ENCODERS, ImageEncoderConfig
@@ -329,9 +330,8 @@ def _checkpoint(run: Path, model: nn.Module, optimiser: torch.optim.Optimizer, e
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    partial = run / "checkpoint.partial"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"epoch": str(epoch)})
-    partial.replace(run / CHECKPOINT)
+    with output_file(run / CHECKPOINT) as partial:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"epoch": str(epoch)})
 
 
 def _resume(run: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
@@ -358,6 +358,4 @@ def _log(run: Path) -> list[dict[str, float]]:
 def _log_line(run: Path, line: dict[str, float]) -> None:
     """Add a line; of an epoch that a killed run had logged and not yet kept, the new line stays."""
     earlier = [old for old in (_log(run) if line["epoch"] > 1 else []) if old["epoch"] < line["epoch"]]
-    partial = run / "log.partial"
-    partial.write_text("".join(json.dumps(entry) + "\n" for entry in (*earlier, line)))
-    partial.replace(run / "log.jsonl")
+    write_text(run / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in (*earlier, line)))

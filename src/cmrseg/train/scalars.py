@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
 from cmrseg.errors import UsageError
+from cmrseg.extras import is_installed
 
 
 class ScalarLog:
@@ -23,8 +23,10 @@ class ScalarLog:
         self._writer = None
         if folder is None:
             return
-        if importlib.util.find_spec("tensorboard") is None:
-            raise UsageError("TensorBoard is not installed.", "Install cmrseg[tensorboard], or set tensorboard=false.")
+        if not is_installed("tensorboard"):
+            raise UsageError(
+                "TensorBoard is not installed.", "pip install 'cmrseg[tensorboard]', or set tensorboard=false."
+            )
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder))
