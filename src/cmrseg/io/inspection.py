@@ -10,6 +10,7 @@ from cmrseg.io.dicom import inspect_dicom
 from cmrseg.io.dicom.inspection import Inspection, StackRow
 from cmrseg.io.nifti import is_nifti
 from cmrseg.io.read import layout_of, named, os_errors_become_refusals, read
+from cmrseg.io.walk import files_below
 from cmrseg.study import Image, Kind, Study
 
 _REASONS = {
@@ -42,7 +43,7 @@ def inspect(path: Path | str, kind: Kind | None = None) -> Inspection:
         layout = layout_of(path)
         if layout == "dicom":
             return inspect_dicom(path, kind)
-        files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+        files = [path] if path.is_file() else files_below(path)
     study: Study | None = None
     refusal: tuple[str, str, str] | None = None
     try:

@@ -15,6 +15,8 @@ from typing import Literal
 from cmrseg.errors import InputRefused
 from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops, scarnet
 from cmrseg.io.nifti import is_nifti
+from cmrseg.io.signature import is_dicom
+from cmrseg.io.walk import files_below
 from cmrseg.study import Kind, Study
 
 Layout = Literal["nifti", "acdc", "mnms", "emidec", "myops", "scarnet", "dicom", "folder"]
@@ -116,7 +118,7 @@ def _layout_of_folder(path: Path) -> Layout:
         return "myops"
     if scarnet.is_case(path):
         return "scarnet"
-    files = [p for p in path.rglob("*") if p.is_file()]
+    files = files_below(path)
     if not files:
         raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
     if not any(is_nifti(p) for p in files):
@@ -140,12 +142,3 @@ def _only_lge(study: Study, kind: Kind | None) -> Study:
     if kind == "cine":
         raise InputRefused("no_cine", "This data set holds LGE stacks and no cine.", "Leave the kind out.")
     return study
-
-
-def is_dicom(path: Path) -> bool:
-    """True when the file carries the DICOM preamble; False too when it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False

@@ -18,7 +18,7 @@ from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io import read
 from cmrseg.io.datasets import acdc, folder, mnms
 from cmrseg.io.nifti import is_nifti
-from cmrseg.io.read import is_dicom
+from cmrseg.io.signature import is_dicom
 from cmrseg.segment.preprocess import InputSpec, image_centre
 from cmrseg.study import Study
 

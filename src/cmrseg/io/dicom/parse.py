@@ -29,10 +29,10 @@ from pydicom.uid import (
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom import tags
+from cmrseg.io.signature import PREFIX_END, has_value_representation, is_big_endian
 
 #: No cardiac object unpacks to more; an enhanced cine of 15 slices, 30 phases and 384 x 384 pixels has 130 MB.
 MAX_INFLATED_BYTES = 256 * 2**20
-PREFIX_END = 132
 PIXEL_TAGS = frozenset((Tag(0x7FE0, 0x0010), Tag(0x7FE0, 0x0008), Tag(0x7FE0, 0x0009)))
 TRANSFER_SYNTAX = Tag(0x0002, 0x0010)
 
@@ -78,20 +78,6 @@ def quiet_parser() -> Iterator[None]:
             yield
     finally:
         logger.disabled = before
-
-
-def looks_like_dicom(start: bytes) -> bool:
-    """True when the first 132 bytes are those of a DICOM file, with or without the preamble.
-
-    Without it the file must begin with an element of group 0002 or 0008 whose length is plausible.
-    """
-    if start[128:PREFIX_END] == b"DICM":
-        return True
-    if len(start) < 16 or start[0] not in (0x02, 0x08) or start[1] != 0 or start[3] != 0:
-        return False
-    explicit = start[4:6].isalpha() and start[4:6].isupper()
-    length = int.from_bytes(start[6:8] if explicit else start[4:8], "little")
-    return length <= 128
 
 
 def parse(file: BinaryIO, size: int, *, pixels: bool) -> Parsed:
@@ -140,11 +126,13 @@ def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _guessed_syntax(source: _Bounded) -> UID:
-    """Explicit or implicit VR, as the first element shows; files without meta information are little endian."""
+    """Explicit or implicit VR and the order of bytes, as the first element shows."""
     here = source.tell()
     start = source.read(6)
     source.seek(here)
-    return ExplicitVRLittleEndian if start[4:6].isalpha() and start[4:6].isupper() else ImplicitVRLittleEndian
+    if not has_value_representation(start):
+        return ImplicitVRLittleEndian
+    return ExplicitVRBigEndian if is_big_endian(start) else ExplicitVRLittleEndian
 
 
 def _inflated(packed: bytes) -> bytes:

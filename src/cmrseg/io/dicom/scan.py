@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom import tags
 from cmrseg.io.dicom.headers import header_and_frames, holds_images
-from cmrseg.io.dicom.parse import PREFIX_END, looks_like_dicom, parse
+from cmrseg.io.dicom.parse import parse
 from cmrseg.io.dicom.records import Damage, Frame, Header, Unreadable
-
-MAX_FILES = 200_000
+from cmrseg.io.signature import PREFIX_END, looks_like_dicom
+from cmrseg.io.walk import files_below
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,10 @@ def scan(path: Path) -> Scan:
     """Read the headers of all DICOM files in a folder, at any depth, or of one file.
 
     Args:
-        path: folder or file. Files are numbered from 1 in the order of their paths; links to folders are not
-            followed, and what is not a regular file is not opened.
+        path: folder or file. Files are numbered from 1 in the order of `walk.files_below`.
 
     Raises:
-        InputRefused: `not_found` when the path does not exist; `too_large` beyond `MAX_FILES` files.
+        InputRefused: `not_found` when the path does not exist; all of `walk.files_below`.
     """
     frames: list[Frame] = []
     headers: list[Header] = []
@@ -70,15 +68,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputRefused("not_found", "The study's folder does not exist.", "Check the path.")
-    found: list[Path] = []
-    for folder, subfolders, names in os.walk(path):
-        subfolders.sort()
-        found += [file for name in names if (file := Path(folder, name)).is_file()]
-        if len(found) > MAX_FILES:
-            raise InputRefused(
-                "too_large", f"The folder holds more than {MAX_FILES} files.", "Give the folder of one study."
-            )
-    return sorted(found, key=lambda file: file.relative_to(path).as_posix())
+    return files_below(path)
 
 
 def _read_header(number: int, file: Path) -> tuple[Header, list[Frame]] | Damage | str:
