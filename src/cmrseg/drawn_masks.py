@@ -19,7 +19,6 @@ from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme
 from cmrseg.quantify.scar import find_scar
 from cmrseg.study import Analysis, Image, Kind, Segmentation
 
-
 #: Voxel sizes and directions of masks and image may differ by what headers round.
 _SAME_SIZE = 0.01
 _SAME_DIRECTION_DEGREES = 0.5

@@ -98,7 +98,7 @@ SCAR = LabelScheme("scar", {"background": 0, "scar": 1})
 PROMPTED = LabelScheme("prompted", {"background": 0, "structure": 1})
 
 #: A label may miss its number by this share of the least distance between two numbers of its scheme, and by
-#: `_MOST_OFF` at most: a save with slope and intercept rounds by less, and interpolation leaves values anywhere between.
+#: `_MOST_OFF` at most: a save with slope and intercept rounds by less, and interpolation leaves values anywhere.
 _SHARE_OFF = 0.01
 _MOST_OFF = 0.1
 
@@ -165,8 +165,8 @@ def _strange(values: NDArray[np.number], source: LabelScheme) -> InputRefused:
         return InputRefused(
             "labels",
             f"{cause} Fractions are left by resampling with interpolation, or by a save as probabilities.",
-            "Resample the masks with nearest neighbour, or round them where you know what they stand for, and save them "
-            "as whole numbers.",
+            "Resample the masks with nearest neighbour, or round them where you know what they stand for, and save "
+            "them as whole numbers.",
         )
     return InputRefused(
         "labels", cause, f"Its values are {dict(source.numbers)}; name another scheme if the masks use one."
