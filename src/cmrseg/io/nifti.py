@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused, OutputError
 from cmrseg.geometry import Geometry
-from cmrseg.io.nifti_file import NiftiFile, load
+from cmrseg.io.nifti_file import PAIR_SUFFIXES, NiftiFile, load
 from cmrseg.io.nifti_geometry import RAS_LPS, frame_times_of, grid_of, has_directions, same_voxels
 from cmrseg.labels import CINE, LGE, SCHEMES, LabelScheme, convert
 from cmrseg.study import Finding, Image
@@ -82,9 +82,14 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
+def is_pair(path: Path) -> bool:
+    """True when the name ends as one of the two files of an image in two files does (``.hdr``, ``.img``)."""
+    return path.name.lower().removesuffix(".gz").endswith(tuple(PAIR_SUFFIXES))
+
+
 def stem(path: Path) -> str:
-    """File name without its NIfTI suffix."""
-    for suffix in SUFFIXES:
+    """File name without its NIfTI suffix, or without that of a pair."""
+    for suffix in (*SUFFIXES, *(f"{end}{packed}" for end in PAIR_SUFFIXES for packed in (".gz", ""))):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.name
@@ -99,7 +104,17 @@ def read_nifti(path: Path) -> NiftiVolume:
     Raises:
         InputRefused: `not_found`, `unreadable`, `too_large`, `no_spacing`, `geometry`, `nonfinite`, `empty_image`.
     """
-    file = load(path)
+    return volume_of(load(path))
+
+
+def volume_of(file: NiftiFile) -> NiftiVolume:
+    """The image of a file that was loaded, as `read_nifti` gives it."""
+    if file.n_dimensions < 3:
+        raise InputRefused(
+            "geometry",
+            "The file holds one slice (x, y); a stack has 3 dimensions (x, y, slice) or 4 (x, y, slice, phase).",
+            "Give the whole short-axis stack, in one file or as a folder with one file per slice.",
+        )
     grid = grid_of(file.header, file.values.shape[:3])
     data = _scaled(file).transpose(3, *(grid.axes[k] for k in (2, 1, 0)))
     data = np.ascontiguousarray(data)
@@ -107,7 +122,8 @@ def read_nifti(path: Path) -> NiftiVolume:
     _refuse_swapped_phases(data)
     times, time_findings = frame_times_of(file.header, len(data))
     origin = NiftiOrigin(file.header, grid.axes, file.n_dimensions)
-    return NiftiVolume(data, grid.geometry, times, origin, grid.findings + time_findings + _blank_slices(data))
+    findings = file.findings + grid.findings + time_findings + _blank_slices(data)
+    return NiftiVolume(data, grid.geometry, times, origin, findings)
 
 
 def looks_like_masks(data: NDArray[Any]) -> bool:
@@ -307,6 +323,7 @@ def _refuse_swapped_phases(data: NDArray[np.float32]) -> None:
 
 def _header_of_origin(origin: NiftiOrigin) -> Any:
     header = origin.header.as_byteswapped("<")
+    header["magic"] = b"n+1" if int(header["sizeof_hdr"]) == 348 else b"n+2"
     for name in ("db_name", "aux_file", "intent_name", "data_type"):
         if name in header.keys():  # noqa: SIM118 - the header has no __contains__
             header[name] = b""
