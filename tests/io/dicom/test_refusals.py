@@ -76,7 +76,7 @@ def without(*keywords: str) -> Edit:
         (setting(Rows=600), "unreadable"),
         (without("PixelData"), "unreadable"),
         (setting(BitsStored=17), "unreadable"),
-        (setting(HighBit=14), "unreadable"),
+        (setting(HighBit=14, PixelData=bytes(range(96))), "unreadable"),
         (setting(RescaleSlope="nan"), "nonfinite"),
         (setting(RescaleSlope="0", RescaleIntercept="3"), "empty_image"),
         (setting(PixelData=bytes(6 * 8 * 2)), "empty_image"),

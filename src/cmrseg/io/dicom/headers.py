@@ -90,8 +90,6 @@ def _damage(header: Header, parsed: Parsed) -> Damage | None:
         return Damage("unreadable", "the file is shorter than the pixels its header announces")
     if header.bits_allocated not in (8, 16, 32) or not 0 < header.bits_stored <= header.bits_allocated:
         return Damage("unreadable", f"{header.bits_stored} bits stored in {header.bits_allocated}")
-    if header.high_bit != header.bits_stored - 1:
-        return Damage("unreadable", f"high bit {header.high_bit} with {header.bits_stored} bits stored")
     return None
 
 

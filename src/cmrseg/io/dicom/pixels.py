@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +15,24 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.dicom import tags
+from cmrseg.io.dicom import stored, tags
 from cmrseg.io.dicom.grid import Grid
 from cmrseg.io.dicom.parse import parse
 from cmrseg.io.dicom.phases import EXPORT_AGAIN
 from cmrseg.io.dicom.records import Frame, Header
+from cmrseg.study import Finding
 
 #: More than any short-axis stack: 2 GiB of float32 are 20 slices of 25 phases of 1024 x 1024 pixels.
 MAX_STACK_BYTES = 2 * 2**30
 DECODER_ERRORS: tuple[type[Exception], ...] = (*tags.PARSER_ERRORS, DecompressionBombError)
 
 
-def read_pixels(grid: Grid) -> tuple[NDArray[np.float32], dict[str, str]]:
+def read_pixels(grid: Grid) -> tuple[NDArray[np.float32], dict[str, str], tuple[Finding, ...]]:
     """Read every image of a grid.
 
     Returns:
-        float32[T, Z, Y, X] in rescaled intensities, and sha256 by ``file 0001``, the number of the file in the study.
+        float32[T, Z, Y, X] in rescaled intensities; sha256 by ``file 0001``, the number of the file in the study; and
+        what was odd about the stored values.
 
     Raises:
         InputRefused: `too_large` before anything is read; `unreadable` for a file that is cut, changed or cannot be
@@ -50,22 +52,24 @@ def read_pixels(grid: Grid) -> tuple[NDArray[np.float32], dict[str, str]]:
             cells[frame.header.path].append((frame, phase, slice_index))
     data = np.empty((grid.n_phases, z, y, x), np.float32)
     hashes: dict[str, str] = {}
+    remarks: Counter[str] = Counter()
     for inside in cells.values():
         header = inside[0][0].header
         raw = _read_bytes(header)
         hashes[f"file {header.number:04d}"] = hashlib.sha256(raw).hexdigest()
-        images = _decode(header, raw, [frame.index for frame, _, _ in inside])
+        images, odd = _decode(header, raw, [frame.index for frame, _, _ in inside])
+        remarks.update(odd)
         for frame, phase, slice_index in inside:
             data[phase, slice_index] = _rescaled(frame, images[frame.index])
     _refuse_senseless(data)
-    return data, dict(sorted(hashes.items()))
+    return data, dict(sorted(hashes.items())), tuple(stored.findings(remarks))
 
 
 def same_pixels(first: Frame, second: Frame) -> bool:
     """True when two frames hold the same stored pixels and the same rescale."""
     if (first.slope, first.intercept) != (second.slope, second.intercept):
         return False
-    one, other = (_decode(f.header, _read_bytes(f.header), [f.index])[f.index] for f in (first, second))
+    one, other = (_decode(f.header, _read_bytes(f.header), [f.index])[0][f.index] for f in (first, second))
     return bool(np.array_equal(one, other))
 
 
@@ -78,16 +82,14 @@ def _read_bytes(header: Header) -> bytes:
         ) from None
 
 
-def _decode(header: Header, raw: bytes, indices: list[int]) -> dict[int, NDArray[np.generic]]:
-    """Stored pixel values of the wanted frames of one file, each [Y, X]."""
+def _decode(header: Header, raw: bytes, indices: list[int]) -> tuple[dict[int, stored.Values], Counter[str]]:
+    """Stored pixel values of the wanted frames of one file, each [Y, X], and what was odd about them."""
     try:
         dataset = parse(io.BytesIO(raw), len(raw), pixels=True).dataset
     except tags.PARSER_ERRORS as error:
         raise _unreadable(header, type(error).__name__) from None
     _refuse_missing_decoder(header, dataset)
-    if "PhotometricInterpretation" not in dataset:
-        # pydicom asks for it; one sample per pixel, all that gets here, is monochrome.
-        dataset.PhotometricInterpretation = "MONOCHROME2"
+    stored.complete(dataset, header)
     try:
         wanted = sorted(set(indices))
         images = list(iter_pixels(dataset, indices=wanted, raw=True))
@@ -95,7 +97,7 @@ def _decode(header: Header, raw: bytes, indices: list[int]) -> dict[int, NDArray
         raise _unreadable(header, type(error).__name__) from None
     if len(images) != len(wanted) or any(image.shape != (header.rows, header.columns) for image in images):
         raise _unreadable(header, "the pixels are not those the header announced")
-    return dict(zip(wanted, images, strict=True))
+    return stored.as_meant(dataset, header, dict(zip(wanted, images, strict=True)))
 
 
 def _refuse_missing_decoder(header: Header, dataset: Dataset) -> None:
@@ -119,9 +121,9 @@ def _unreadable(header: Header, why: str) -> InputRefused:
     )
 
 
-def _rescaled(frame: Frame, stored: NDArray[np.generic]) -> NDArray[np.float32]:
+def _rescaled(frame: Frame, pixels: stored.Values) -> NDArray[np.float32]:
     """Stored values to the file's own intensities; MONOCHROME1, where large is dark, is turned over."""
-    values = stored.astype(np.float32)
+    values = pixels.astype(np.float32)
     if frame.header.inverted:
         values = np.float32(2**frame.header.bits_stored - 1) - values
     if (frame.slope, frame.intercept) == (1.0, 0.0):

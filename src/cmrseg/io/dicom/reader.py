@@ -54,14 +54,14 @@ def _study(folder: Path, view: Survey) -> Study:
             choice = choose(view, selection)
             if choice is None:
                 continue
-            data, hashes = read_pixels(choice.grid)
+            data, hashes, odd = read_pixels(choice.grid)
         except InputRefused as refusal:
             if not images:
                 raise
             findings.append(stack_refused(selection.kind, refusal))
             continue
         images.append(_image(choice, data))
-        findings += choice.findings
+        findings += [*choice.findings, *of_kind(choice.kind, odd)]
         findings += _blank(choice, data)
         inputs |= hashes
     if not images:
