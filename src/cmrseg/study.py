@@ -52,12 +52,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Patient:
-    """What measurement needs to know of the patient; nothing that names them. None where the files do not say."""
+    """What measurement needs to know of the patient; nothing that names them. None where the files do not say.
+
+    Args:
+        sex, age_years, height_cm, weight_kg: as they are known.
+        unusable: what the files hold in the place of height or weight that is neither, as sentences.
+    """
 
     sex: Literal["F", "M"] | None = None
     age_years: float | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    unusable: str = ""
 
 
 @dataclass(frozen=True)

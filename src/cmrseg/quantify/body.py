@@ -24,7 +24,7 @@ def body_surface_area_m2(patient: Patient) -> tuple[float | None, str]:
     """
     height_cm, weight_kg = patient.height_cm, patient.weight_kg
     if height_cm is None or weight_kg is None:
-        return None, "Height or weight is not known."
+        return None, patient.unusable or "Height or weight is not known."
     if not HEIGHT_RANGE_CM[0] <= height_cm <= HEIGHT_RANGE_CM[1]:
         return None, f"A height of {height_cm:.4g} cm is not plausible (40 to 230)."
     if not WEIGHT_RANGE_KG[0] <= weight_kg <= WEIGHT_RANGE_KG[1]:

@@ -143,8 +143,8 @@ def _header(number: int, file: Path, dataset: Dataset) -> Header:
         images_in_acquisition=optional("ImagesInAcquisition"),
         cardiac_images=optional("CardiacNumberOfImages"),
         patient_age=text("PatientAge"),
-        patient_size_m=number_of("PatientSize"),
-        patient_weight_kg=number_of("PatientWeight"),
+        patient_size=tags.written(dataset, Tag("PatientSize")),
+        patient_weight=tags.written(dataset, Tag("PatientWeight")),
     )
 
 

@@ -6,29 +6,34 @@ import re
 from collections.abc import Sequence
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.dicom import tags
+from cmrseg.io.dicom import body, tags
 from cmrseg.io.dicom.records import Header
-from cmrseg.study import Patient
+from cmrseg.study import Finding, Patient
 
-HEIGHT_RANGE_M = (0.3, 2.5)
-WEIGHT_RANGE_KG = (1.0, 400.0)
 MAX_AGE_YEARS = 120.0
 DAYS_PER_YEAR = 365.25
 _YEARS_PER_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / DAYS_PER_YEAR, "D": 1 / DAYS_PER_YEAR}
 
 
-def read_patient(headers: Sequence[Header]) -> Patient:
-    """The first sensible value of each entry over the files of a study; an empty Patient for no files."""
+def read_patient(headers: Sequence[Header]) -> tuple[Patient, tuple[Finding, ...]]:
+    """The first sensible value of each entry over the files of a study, and what was odd about height and weight.
+
+    An empty Patient for no files.
+    """
     sexes = [header.sex for header in headers if header.sex in ("F", "M")]
-    heights = [h.patient_size_m for h in headers if _between(h.patient_size_m, HEIGHT_RANGE_M)]
-    weights = [h.patient_weight_kg for h in headers if _between(h.patient_weight_kg, WEIGHT_RANGE_KG)]
+    weights = [header.patient_weight for header in headers]
+    height = body.height((header.patient_size for header in headers), weights)
+    weight = body.weight(weights, height.value)
     ages = [age for header in headers if (age := age_years(header)) is not None]
-    return Patient(
+    patient = Patient(
         sex="F" if sexes[:1] == ["F"] else "M" if sexes else None,
         age_years=ages[0] if ages else None,
-        height_cm=round(heights[0] * 100.0, 1) if heights and heights[0] is not None else None,
-        weight_kg=weights[0] if weights else None,
+        height_cm=round(height.value * 100.0, 1) if height.value is not None else None,
+        weight_kg=weight.value,
+        unusable=" ".join(entry.unusable for entry in (height, weight) if entry.unusable),
     )
+    said = (entry.converted or entry.unusable for entry in (height, weight))
+    return patient, tuple(Finding("patient_size", "info", sentence) for sentence in said if sentence)
 
 
 def age_years(header: Header) -> float | None:
@@ -73,7 +78,3 @@ def refuse_mixed_patients(headers: Sequence[Header]) -> None:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s^=]+", " ", name).strip().lower()
-
-
-def _between(found: float | None, limits: tuple[float, float]) -> bool:
-    return found is not None and limits[0] <= found <= limits[1]

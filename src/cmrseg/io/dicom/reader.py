@@ -66,12 +66,13 @@ def _study(folder: Path, view: Survey) -> Study:
         inputs |= hashes
     if not images:
         raise refuse_nothing_found(view)
+    patient, odd_entries = read_patient(view.scan.headers)
     return Study(
         name=study_name(folder),
         path=folder,
         images=tuple(images),
-        patient=read_patient(view.scan.headers),
-        findings=tuple(dict.fromkeys(findings)),
+        patient=patient,
+        findings=tuple(dict.fromkeys([*findings, *odd_entries])),
         inputs=dict(sorted(inputs.items())),
     )
 

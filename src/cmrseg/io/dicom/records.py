@@ -47,6 +47,7 @@ class Header:
         manufacturer, field_strength_t: of the scanner.
         study_day, series_seconds: to tell the later of two acquisitions; day 0 when there is no valid date.
         images_in_acquisition, cardiac_images: what the scanner says it made.
+        patient_size, patient_weight: as written; empty when absent.
         damage: set when the header already shows that the pixels cannot be used.
     """
 
@@ -82,8 +83,8 @@ class Header:
     images_in_acquisition: int | None
     cardiac_images: int | None
     patient_age: str
-    patient_size_m: float | None
-    patient_weight_kg: float | None
+    patient_size: str
+    patient_weight: str
     damage: Damage | None = None
 
     @property

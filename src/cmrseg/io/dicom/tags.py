@@ -54,6 +54,15 @@ def value(dataset: Dataset, tag: BaseTag) -> Any:
         return None
 
 
+def written(dataset: Dataset, tag: BaseTag) -> str:
+    """An element as it is written, also where it is not what its type asks for; the first of several values."""
+    try:
+        found = dataset.get_item(tag) if tag in dataset else None
+        return text(found.value if found is not None else None).split("\\")[0].strip()
+    except PARSER_ERRORS:
+        return ""
+
+
 def text(found: Any) -> str:
     """A value as stripped text, the parts of a multi-value joined by a backslash; empty for None."""
     if found is None:
