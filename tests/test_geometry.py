@@ -133,6 +133,21 @@ def test_outside_the_window_nothing_comes_back() -> None:
     assert back[50, 61:].max() == 0.0
 
 
+@pytest.mark.parametrize("centre_xy", [(40.2, 30.7), (3.0, 88.0), (-60.0, 30.0)])
+def test_restoring_what_the_window_covers_is_restoring_everything(centre_xy: tuple[float, float]) -> None:
+    """The middle of the slice, a corner, and a window that looks beside it."""
+    window = Window(centre_xy, (1.1, 0.9), (90, 80), 1.4, 32, mirrored=True, quarter_turns=1)
+    maps = np.random.default_rng(0).random((3, 2, 32, 32), np.float32)
+    rows, columns = window._inverse_matrices
+    whole = np.matmul(np.matmul(rows, np.rot90(maps, -1, axes=(-2, -1))), columns.T)
+    back = window.restore(maps)
+    assert back == pytest.approx(whole, abs=1e-6)
+    y, x = window.covered
+    inside = np.zeros((90, 80), bool)
+    inside[y, x] = True
+    assert np.array_equal((back > 0).any(axis=(0, 1)), inside)
+
+
 def test_coarse_window_averages_instead_of_aliasing() -> None:
     stripes = np.tile(np.array([0.0, 1.0], np.float32), (64, 32))
     seen = Window((31.5, 31.5), (1.0, 1.0), (64, 64), window_spacing_mm=4.0, size=12).extract(stripes)

@@ -109,6 +109,13 @@ def test_import_loads_nothing_heavy(module: str) -> None:
     assert result.stdout.split() == []
 
 
+def test_analysis_does_not_load_what_it_has_no_use_for() -> None:
+    """Half a second of imports for one function each."""
+    code = "import cmrseg.analysis, sys; print(*(m for m in ('scipy.signal', 'scipy.stats') if m in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
 def test_help_answers_within_a_second() -> None:
     """Processor time, so that a busy machine does not fail it; the best of three, so that bytecode is written."""
     code = (

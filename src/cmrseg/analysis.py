@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cmrseg
+from cmrseg.blas import one_blas_thread
 from cmrseg.errors import BundleError, InputRefused, OutputError, RefusalCode, UsageError
 from cmrseg.io import read
 from cmrseg.io.files import output_folder
@@ -29,7 +30,7 @@ from cmrseg.report.tables import write_csv, write_json
 from cmrseg.segment import bundle as bundles
 from cmrseg.segment.bundle import Bundle
 from cmrseg.segment.engine import Pipeline, SegmentOptions, segment
-from cmrseg.segment.runtime import Runtime, usable_cores
+from cmrseg.segment.runtime import Runtime, check_runtime, usable_cores
 from cmrseg.study import Analysis, Finding, Image, Kind, Measurements, Part, Segmentation, Study
 
 #: Results of one name in one folder; beyond it something is wrong.
@@ -71,33 +72,33 @@ class Clock:
 
 
 class Analyser:
-    """Loads the networks once and analyses any number of studies with them.
+    """Analyses any number of studies; the networks of a kind of stack are loaded for the first study that holds one.
 
     Args:
         options: what the user chose.
 
     Raises:
-        BundleError: a bundle is missing or damaged, or none holds the quantised network that was asked for.
-        UsageError: the bundle is of another kind than was asked for, or there is none for that kind.
+        BundleError: the named bundle is missing or damaged, or none holds the quantised network that was asked for.
+        UsageError: the bundle is of another kind than was asked for, or there is none for that kind; or there is no
+            such runtime.
     """
 
     def __init__(self, options: AnalyseOptions = AnalyseOptions()) -> None:
         self.options = options
-        self.bundles: Mapping[Kind, Bundle] = _chosen_bundles(options)
-        self._int8 = {kind for kind, bundle in self.bundles.items() if options.int8 and bundle.has_int8}
-        if options.int8 and not self._int8:
+        check_runtime(options.runtime)
+        self.bundles: Mapping[Kind, Bundle] = _ChosenBundles(options)
+        if options.int8 and not any(bundle.has_int8 for bundle in self.bundles.values()):
             names = " and ".join(bundle.name for bundle in self.bundles.values())
             raise BundleError(f"No quantised network in {names}.", "Leave int8 out.")
-        self._pipelines: Mapping[Kind, Pipeline] = {
-            kind: bundle.pipeline(options.runtime, options.threads, int8=kind in self._int8)
-            for kind, bundle in self.bundles.items()
-        }
+        self._pipelines: dict[Kind, Pipeline] = {}
 
+    @one_blas_thread()
     def __call__(self, path: Path) -> Analysis:
         """Read and analyse one study; nothing is written.
 
         Raises:
             InputRefused: the study cannot be trusted, holds no stack that a bundle is for, or shows no heart in any.
+            BundleError: the bundle of a kind of stack that the study holds is missing or damaged.
         """
         clock = Clock()
         with clock.step("read"):
@@ -107,12 +108,15 @@ class Analyser:
             kinds = " or ".join(self.bundles)
             code: RefusalCode = "no_lge" if tuple(self.bundles) == ("lge",) else "no_cine"
             raise InputRefused(code, f"The study holds no {kinds} stack.", "`cmrseg inspect` shows what was found.")
+        with clock.step("load"):
+            pipelines = {image.kind: self._pipeline(image.kind) for image in images}
         stacks: list[tuple[Image, Segmentation]] = []
         refused: dict[Kind, InputRefused] = {}
+        switches = SegmentOptions(clean_up=self.options.clean_up)
         for image in images:
             with clock.step("segment"):
                 try:
-                    stacks.append((image, self._segment(image)))
+                    stacks.append((image, segment(image, pipelines[image.kind], switches)))
                 except InputRefused as error:
                     refused[image.kind] = error
         if not stacks:
@@ -123,15 +127,22 @@ class Analyser:
         used = {image.kind: self.bundles[image.kind] for image, _ in stacks}
         networks = {
             "bundles": {
-                k: {"name": b.name, "version": b.version, "int8": k in self._int8, "sha256": b.sha256}
+                k: {"name": b.name, "version": b.version, "int8": self._int8(b), "sha256": b.sha256}
                 for k, b in used.items()
             },
             "runtime": self.options.runtime,
         }
         return assess(study, stacks, clock, networks, self._settings())
 
-    def _segment(self, image: Image) -> Segmentation:
-        return segment(image, self._pipelines[image.kind], SegmentOptions(clean_up=self.options.clean_up))
+    def _pipeline(self, kind: Kind) -> Pipeline:
+        if kind not in self._pipelines:
+            bundle = self.bundles[kind]
+            pipeline = bundle.pipeline(self.options.runtime, self.options.threads, int8=self._int8(bundle))
+            self._pipelines[kind] = pipeline
+        return self._pipelines[kind]
+
+    def _int8(self, bundle: Bundle) -> bool:
+        return self.options.int8 and bundle.has_int8
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -141,24 +152,40 @@ class Analyser:
         }
 
 
-def _chosen_bundles(options: AnalyseOptions) -> Mapping[Kind, Bundle]:
-    """The bundle of each kind of stack that will be analysed: the one that was named, else those that ship."""
-    names: dict[Kind, str] = dict(bundles.DEFAULT_BUNDLES)
-    chosen: dict[Kind, Bundle] = {}
-    if options.bundle:
-        named = bundles.load(options.bundle)
-        if options.kind and named.kind != options.kind:
-            raise UsageError(
-                f"The bundle {named.name} is for {named.kind} images, not {options.kind}.",
-                "Name another bundle, or leave --kind out.",
-            )
-        chosen[named.kind] = named
-    for kind, name in names.items():
-        if kind not in chosen and options.kind in (None, kind):
-            chosen[kind] = bundles.load(name)
-    if not chosen:
-        raise UsageError(f"No bundle for {options.kind} images ships with this version.", "Name one with --bundle.")
-    return chosen
+class _ChosenBundles(Mapping[Kind, Bundle]):
+    """The bundle of each kind of stack that will be analysed: the one that was named, else those that ship.
+
+    One that ships is read and verified when it is first asked for.
+    """
+
+    def __init__(self, options: AnalyseOptions) -> None:
+        self._names = {k: name for k, name in bundles.DEFAULT_BUNDLES.items() if options.kind in (None, k)}
+        self._loaded: dict[Kind, Bundle] = {}
+        if options.bundle:
+            named = bundles.load(options.bundle)
+            if options.kind and named.kind != options.kind:
+                raise UsageError(
+                    f"The bundle {named.name} is for {named.kind} images, not {options.kind}.",
+                    "Name another bundle, or leave --kind out.",
+                )
+            self._names[named.kind] = options.bundle
+            self._loaded[named.kind] = named
+        if not self._names:
+            raise UsageError(f"No bundle for {options.kind} images ships with this version.", "Name one with --bundle.")
+
+    def __getitem__(self, kind: Kind) -> Bundle:
+        if kind not in self._loaded:
+            self._loaded[kind] = bundles.load(self._names[kind])
+        return self._loaded[kind]
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._names
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _left_out(

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cmrseg.blas import one_blas_thread
 from cmrseg.errors import InputRefused
 
 Number = TypeVar("Number", bound=np.generic)
@@ -282,6 +283,15 @@ class Window:
             _interpolation(x_positions, self.size, self.spacing_xy_mm[0] / self.window_spacing_mm, extend=False),
         )
 
+    @cached_property
+    def covered(self) -> tuple[slice, slice]:
+        """Rows and columns of the slice that the window looks at; `restore` gives zero everywhere else."""
+        y, x = (np.flatnonzero(matrix.any(axis=1)) for matrix in self._inverse_matrices)
+        if not (y.size and x.size):
+            return slice(0, 0), slice(0, 0)
+        return slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
+
+    @one_blas_thread()
     def extract(self, slices: NDArray[np.floating]) -> NDArray[np.float32]:
         """Slices [..., Y, X] seen through the window, float32[..., size, size]; outside the image its edge repeats."""
         rows, columns = self._matrices
@@ -298,11 +308,13 @@ class Window:
         y_mm = down * self.window_spacing_mm
         return self.centre_xy[0] + x_mm / self.spacing_xy_mm[0], self.centre_xy[1] + y_mm / self.spacing_xy_mm[1]
 
+    @one_blas_thread()
     def restore(self, maps: NDArray[np.floating]) -> NDArray[np.float32]:
         """Maps [..., size, size] carried back to the slice's grid, float32[..., Y, X]; zero outside the window."""
-        rows, columns = self._inverse_matrices
+        (rows, columns), (y, x) = self._inverse_matrices, self.covered
         upright = np.rot90(maps.astype(np.float32, copy=False), -self.quarter_turns, axes=(-2, -1))
-        carried: NDArray[np.float32] = np.matmul(np.matmul(rows, upright), columns.T)
+        carried = np.zeros((*maps.shape[:-2], *self.shape_yx), np.float32)
+        carried[..., y, x] = np.matmul(np.matmul(rows[y], upright), columns[x].T)
         return carried
 
 

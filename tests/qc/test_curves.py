@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from cmrseg.labels import CINE
 from cmrseg.qc import curves
@@ -167,3 +168,14 @@ def test_curve_rules_reach_the_verdict(heart):
 def test_a_stopped_heart_reaches_the_verdict(heart):
     heart.labels[:] = heart.labels[0]
     assert heart.severity_of("no_beat") == "reject"
+
+
+def test_dips_are_those_of_scipy():
+    """Curves with flat places, of few values and of one, and depths that are met exactly."""
+    draw = np.random.default_rng(0)
+    for _ in range(500):
+        curve = draw.random(draw.integers(1, 30))
+        if draw.integers(2):
+            curve = np.floor(curve * draw.integers(2, 12))
+        depth = float(draw.choice([1e-9, 0.1, 0.3, 1.0, 2.0, 3.0]))
+        assert curves._dips(curve, depth) == signal.find_peaks(-curve, prominence=depth)[0].tolist(), (curve, depth)

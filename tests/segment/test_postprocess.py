@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from cmrseg.geometry import Geometry
 from cmrseg.labels import CINE, LGE_RV, SCAR
@@ -46,6 +47,19 @@ def test_hole_in_the_cavity_is_filled() -> None:
     dirty[0, 1, 19:22, 23:26] = 0
     result, _ = keep_the_heart(dirty, CINE, GRID)
     assert np.array_equal(result, heart())
+
+
+def test_holes_are_those_of_the_whole_slice_wherever_the_heart_lies() -> None:
+    """Blobs in the middle and at every edge, where background between the blob and the edge is not enclosed."""
+    draw = np.random.default_rng(0)
+    for _ in range(40):
+        labels = np.zeros((1, 1, 12, 14), np.uint8)
+        y, x = draw.integers(0, 6, 2)
+        labels[0, 0, y : y + 6, x : x + 8] = np.where(draw.random((6, 8)) < 0.7, CINE["lv_myocardium"], 0)
+        cleaned, _ = keep_the_heart(labels, CINE, GRID)
+        heart = cleaned[0, 0] == CINE["lv_myocardium"]
+        filled = ndimage.binary_fill_holes(heart) & ~heart
+        assert np.array_equal(cleaned[0, 0] == CINE["lv_cavity"], filled)
 
 
 def test_hole_in_the_right_ventricle_is_filled() -> None:

@@ -19,11 +19,10 @@ import torch
 from cmrseg.errors import UsageError
 from cmrseg.models import registry
 from cmrseg.models.outputs import is_encoder_decoder
-from cmrseg.segment.engine import BATCH
 from cmrseg.train.bank import SliceBank
 from cmrseg.train.config import TrainConfig
 from cmrseg.train.loop import seconds_per_epoch
-from cmrseg.train.predict import TorchPredictor, load_run
+from cmrseg.train.predict import BATCH, TorchPredictor, load_run
 
 #: Name of the file in the folder of a row's run.
 COST = "cost.json"
@@ -54,7 +53,7 @@ class Cost:
     batch_size: int
     """Slices of that step."""
     inference_gb: float
-    """Peak of inference of a batch of `cmrseg.segment.engine.BATCH` slices, by torch."""
+    """Peak of inference of a batch of `cmrseg.train.predict.BATCH` slices, by torch."""
     seconds_per_slice: float
     """Median over such batches; without finding the heart and resampling."""
     threads: int

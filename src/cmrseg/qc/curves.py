@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from cmrseg.numbering import frame_number
 from cmrseg.qc.case import Case
@@ -81,8 +80,7 @@ def ventricle_empties_once(case: Case) -> Iterator[Finding]:
     if curve is None or case.measurements.ed_frame is None:
         return
     from_ed = np.roll(smooth_over_the_beat(curve), -case.measurements.ed_frame)
-    closed = np.append(from_ed, from_ed[0])
-    dips, _ = signal.find_peaks(-closed, prominence=case.limits.second_dip_fraction * (curve.max() - curve.min()))
+    dips = _dips(np.append(from_ed, from_ed[0]), case.limits.second_dip_fraction * (curve.max() - curve.min()))
     if len(dips) > 1:
         found = sorted(int(d + case.measurements.ed_frame) % len(curve) for d in dips)
         frames = [str(frame_number(frame)) for frame in found]
@@ -93,6 +91,29 @@ def ventricle_empties_once(case: Case) -> Iterator[Finding]:
             "empties "
             "once. Several beats, arrhythmia, or frames in the wrong order?",
         )
+
+
+def _dips(curve: NDArray[np.float64], depth: float) -> list[int]:
+    """Where a curve is lowest between its ends, in the middle of what is flat.
+
+    Args:
+        curve: at least one value.
+        depth: how far the curve must rise on either side, before it falls below the dip or ends.
+    """
+    steps = np.flatnonzero(np.diff(curve))
+    found = []
+    for first, last in zip(steps[:-1] + 1, steps[1:], strict=True):
+        level, before, after = curve[first], curve[first - 1 :: -1], curve[last + 1 :]
+        rise = min(_highest_above(before, level), _highest_above(after, level)) - level
+        if min(before[0], after[0]) > level and rise >= depth:
+            found.append(int(first + last) // 2)
+    return found
+
+
+def _highest_above(values: NDArray[np.float64], level: float) -> float:
+    """The highest of some values (at least one) before the first that is below a level."""
+    below = np.flatnonzero(values < level)
+    return float(values[: below[0]].max(initial=level) if below.size else values.max())
 
 
 def systole_has_its_time(case: Case) -> Iterator[Finding]:

@@ -21,7 +21,6 @@ from cmrseg.study import Finding, Image, Segmentation
 LOCATOR_FRAMES = 4
 #: Below this area (cm2) of foreground in its best slice, what the locator saw is not a heart.
 SMALLEST_HEART_CM2 = 4.0
-BATCH = 16
 
 
 class Predictor(Protocol):
@@ -39,9 +38,7 @@ class Stage:
 
     def probabilities(self, windows_ZHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities [members, Z, classes, H, W] of a stack of raw windows [Z, H, W]."""
-        inputs = self.spec.with_context(self.spec.normalise(windows_ZHW))
-        parts = [self.predict(inputs[k : k + BATCH]) for k in range(0, len(inputs), BATCH)]
-        return np.concatenate(parts, axis=1)
+        return self.predict(self.spec.with_context(self.spec.normalise(windows_ZHW)))
 
 
 @dataclass(frozen=True)
@@ -180,10 +177,14 @@ def _frames(
 
 def labels_on_image(window: Window, probabilities_ZKHW: NDArray[np.float32], scheme: LabelScheme) -> NDArray[np.uint8]:
     """Class probabilities in a window as labels uint8[Z, Y, X] on the slices it looks at, in numbers of the scheme."""
+    y, x = window.covered
     native = window.restore(probabilities_ZKHW[:, 1:])
-    # Background takes what the other classes leave, so that everything outside the window is background.
+    labels = np.full((len(native), *native.shape[2:]), scheme["background"], np.uint8)
+    native = native[..., y, x]
+    # Background takes what the other classes leave, so that what the window barely covers is background.
     native = np.concatenate([1 - native.sum(axis=1, keepdims=True), native], axis=1)
-    return _numbers(native.argmax(axis=1), scheme)
+    labels[:, y, x] = _numbers(native.argmax(axis=1), scheme)
+    return labels
 
 
 def _numbers(classes: NDArray[np.intp], scheme: LabelScheme) -> NDArray[np.uint8]:

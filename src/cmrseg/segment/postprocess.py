@@ -144,6 +144,6 @@ def _fill_holes(labels_TZYX: NDArray[np.uint8], scheme: LabelScheme, names: tupl
     """Background enclosed by the named structures within a slice becomes `filling`, in place."""
     for labels_YX in labels_TZYX.reshape(-1, *labels_TZYX.shape[2:]):
         mask = scheme.mask(labels_YX, *names)
-        if mask.any():
-            holes = ndimage.binary_fill_holes(mask) & (labels_YX == 0)
-            labels_YX[holes] = scheme[filling]
+        for place in ndimage.find_objects(mask.astype(np.uint8)):  # where it is, if anywhere
+            near = labels_YX[place]
+            near[ndimage.binary_fill_holes(mask[place]) & (near == 0)] = scheme[filling]

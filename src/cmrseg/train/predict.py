@@ -19,6 +19,9 @@ from cmrseg.segment.engine import Stage
 from cmrseg.train.checkpoint import is_run
 from cmrseg.train.config import TrainConfig
 
+#: Slices that a network sees at once.
+BATCH = 16
+
 
 class TorchPredictor:
     """Class probabilities of one or several torch networks: float32[N, S, H, W] -> float32[members, N, K, H, W]."""
@@ -29,10 +32,12 @@ class TorchPredictor:
     @torch.inference_mode()
     def __call__(self, inputs_NSHW: NDArray[np.float32]) -> NDArray[np.float32]:
         device = next(self.members[0].parameters()).device
-        inputs = torch.from_numpy(np.ascontiguousarray(inputs_NSHW)).to(device)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        outputs = torch.stack([member(inputs).softmax(1) for member in self.members])
-        result: NDArray[np.float32] = outputs.contiguous().cpu().numpy()
+        parts = []
+        for k in range(0, len(inputs_NSHW), BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(inputs_NSHW[k : k + BATCH])).to(device)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            parts.append(torch.stack([member(batch).softmax(1) for member in self.members]).cpu())
+        result: NDArray[np.float32] = torch.cat(parts, dim=1).contiguous().numpy()
         return result
 
 

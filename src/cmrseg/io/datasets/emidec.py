@@ -94,7 +94,5 @@ def _only(patient: Path, part: str, like: str = "") -> Path:
         )
     named = [path for path in found if stem(path) == like] if len(found) > 1 else found
     if len(named) != 1:
-        raise InputRefused(
-            "ambiguous", f"{part} holds several files, {found[0].name} and others.", "Leave one there."
-        )
+        raise InputRefused("ambiguous", f"{part} holds several files, {found[0].name} and others.", "Leave one there.")
     return named[0]
