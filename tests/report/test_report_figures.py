@@ -65,13 +65,6 @@ def test_ticks_are_round_and_span_the_values(low: float, high: float, ticks: lis
     assert nice_ticks(low, high, 5) == pytest.approx(ticks)
 
 
-@pytest.mark.parametrize(("value", "outside"), [(80.0, ""), (120.0, ""), (79.9, "below"), (120.1, "above")])
-def test_range_bar_flags_what_lies_beyond_two_standard_deviations(value: float, outside: str) -> None:
-    bar = range_bar(value, REFERENCE)
-    assert bar is not None
-    assert bar.outside == outside
-
-
 def test_range_bar_is_to_scale_and_ends_at_its_ends() -> None:
     at = {v: range_bar(v, REFERENCE) for v in (80.0, 100.0, 120.0, 1e6, -1e6)}
     assert at[80.0].value == pytest.approx(at[80.0].low)  # type: ignore[union-attr]

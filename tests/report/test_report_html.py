@@ -22,7 +22,8 @@ from cmrseg.quantify import measure
 from cmrseg.report.cine_page import cine_page
 from cmrseg.report.display import MARGIN_MM
 from cmrseg.report.html import render, write_report
-from cmrseg.study import Analysis, Finding, Image, Part, Patient, Segmentation, Verdict
+from cmrseg.report.summary import summary_of
+from cmrseg.study import Analysis, Finding, Image, Part, Patient, ReferenceRange, Segmentation, Verdict
 
 NOTICE = "Research use only; not a medical device."
 
@@ -117,7 +118,7 @@ def test_printed_numbers_are_the_measurements_rounded(written: Analysis) -> None
     assert page.by_key["lv_ef_percent"] == ["49", "48.7"]
     assert page.by_key["lv_mass_g"] == ["101", "101.1"]
     assert page.by_key["rv_edv_ml"] == ["161", "161.0"]
-    assert page.by_key["lv_co_l_min"] == ["—"]
+    assert page.by_key["lv_co_l_min"] == ["—", "—"]
     assert page.by_key["lv_edvi_ml_m2"] == ["80", "80.2"]
     assert page.by_key["bsa_m2"] == ["1.88"]
     assert "The study does not give a heart rate." in page.text
@@ -133,13 +134,60 @@ def test_every_measured_number_stands_in_the_table(beating: Analysis) -> None:
 
 
 def test_a_number_outside_its_healthy_interval_is_flagged(written: Analysis) -> None:
-    html = render(written)
-    assert Page(html).text.count("▼ below") == 2
-    assert "50–70" in html
-    assert "healthy women, 45 to 74 years: Somebody 2017" in html
-    healthy = replace(VALUES[2], value=60.0)
-    inside = with_part(written, measurements=replace(written.parts[0].measurements, values=(healthy,)))
-    assert not re.search("▼|▲", Page(render(inside)).text)
+    text = Page(render(written)).text
+    # on top, on its card, in the table
+    assert text.count("▼ below") == 3
+    assert re.search(r"Outside the healthy range\s+LV ejection fraction 48.7 % ▼ below 50–70 %", text)
+    assert "healthy women, 45 to 74 years: Somebody 2017" in text
+
+
+@pytest.mark.parametrize(("value", "error"), [(60.0, None), (48.7, 2.0), (70.9, 1.0)])
+def test_a_number_within_its_own_error_of_the_healthy_interval_is_not_flagged(
+    written: Analysis, value: float, error: float | None
+) -> None:
+    measurements = replace(written.parts[0].measurements, values=(replace(VALUES[2], value=value, error=error),))
+    text = Page(render(with_part(written, measurements=measurements))).text
+    assert not re.search("▼|▲", text)
+    assert "No measurement lies outside its healthy range by more than the error of measuring." in text
+
+
+def test_a_number_without_a_healthy_range_is_not_told_as_healthy(written: Analysis) -> None:
+    values = (number("lv_ef_percent", 23.0, "%", "LV ejection fraction", note="No reference range: sex is not known."),)
+    part = replace(written.parts[0], measurements=replace(written.parts[0].measurements, values=values))
+    text = Page(render(replace(written, parts=(part,)))).text
+    assert text.count("sex is not known") == 1
+    assert "Not compared with healthy ranges: sex is not known. Nothing here says whether a number is normal." in text
+    assert re.search(r"Segmentation checks passed\s+No check of the segmentation", text)
+
+
+def test_of_a_number_and_its_index_beyond_one_side_the_index_is_told(written: Analysis) -> None:
+    large = ReferenceRange(100.0, 10.0, "healthy people", "Somebody 2017")
+    values = (
+        number("lv_edv_ml", 150.0, "mL", "LV end-diastolic volume", reference=large),
+        number("lv_edvi_ml_m2", 130.0, "mL/m2", "LV end-diastolic volume index", reference=large),
+        number("lv_esv_ml", 150.0, "mL", "LV end-systolic volume", reference=large),
+        number("lv_esvi_ml_m2", 110.0, "mL/m2", "LV end-systolic volume index", reference=large),
+    )
+    analysis = with_part(written, measurements=replace(written.parts[0].measurements, values=values))
+    told = [(flag.text, flag.outside) for flag in summary_of(analysis).flags]
+    assert told == [
+        ("LV end-diastolic volume index 130.0 mL/m²", "above"),
+        ("LV end-systolic volume 150.0 mL", "above"),
+    ]
+
+
+def test_each_ventricle_has_its_own_verdict(written: Analysis) -> None:
+    finding = Finding("rv_jump", "reject", "The RV grows by half from one frame to the next.", ventricle="rv")
+    html = render(with_part(written, verdict=Verdict.of((finding,))))
+    assert re.search(r'<h3>Left ventricle <span class="tag pass">checks passed</span>', html)
+    assert re.search(r'<h3>Right ventricle <span class="tag reject">do not use</span>', html)
+    assert Page(html).text.count("The RV grows by half") == 1
+
+
+def test_the_summary_tells_the_first_numbers_of_every_stack(written: Analysis) -> None:
+    page = Page(render(written))
+    top = " ".join(page.text[: page.text.index("Key numbers")].split())
+    assert "LVEF 49 % LVEDV 151 mL 80 mL/m² LVESV 62 mL LV mass 101 g RVEF 56 %" in top
 
 
 @pytest.mark.parametrize(
@@ -169,9 +217,9 @@ def test_how_it_was_computed_tells_the_run_and_the_conventions(beating: Analysis
     for words in (
         "cine-test",
         "ab" * 32,
-        "1.25 s",
-        "Papillary muscles and trabeculae belong to the cavity",
-        "clean up",
+        "segment 1.25 s",
+        "Papillary muscles and trabeculae belong to the cavity, not to the myocardium",
+        "Largest region kept, holes filled",
     ):
         assert words in text
     z_mm = beating.parts[0].image.geometry.spacing_xyz_mm[2]

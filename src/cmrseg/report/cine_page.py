@@ -12,6 +12,7 @@ from cmrseg.quantify.long_axis import LongAxis
 from cmrseg.report import cine, pictures
 from cmrseg.report.display import View, grey_levels, upright
 from cmrseg.report.figures import CurveChart, Sector, bulls_eye, curve_chart, evenly, segment_values
+from cmrseg.report.provenance import source_lines
 from cmrseg.report.stack import (
     Line,
     base_to_apex,
@@ -22,13 +23,18 @@ from cmrseg.report.stack import (
     numbers_from_base,
     rules_by_group,
     segmentation_text,
-    source_lines,
 )
 from cmrseg.report.values import Numbers, numbers_of
 from cmrseg.study import Measurements, Part
 
 #: Wall thickness drawn lightest and darkest: a thinned wall and one of hypertrophic cardiomyopathy.
 WALL_RANGE_MM = (4.0, 16.0)
+#: What stands beside the bull's-eye.
+WALL_WORDS: Mapping[str, str] = {
+    "wall_thickness_ed_max_mm": "greatest",
+    "wall_thickness_ed_mean_mm": "mean, mid-cavity",
+}
+PAPILLARY = "Papillary muscles and trabeculae belong to the cavity, not to the myocardium."
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class CinePage:
         rules: what was checked, by group: a short name and a sentence each.
         empty: True when nothing was segmented in any frame.
         method: label and text of every line under "How it was computed".
+        brief: the same in two sentences.
+        ventricles: what quality control says of each ventricle, by the title of its cards.
     """
 
     numbers: Numbers
@@ -62,10 +70,13 @@ class CinePage:
     rules: Mapping[str, tuple[Line, ...]]
     empty: bool
     method: tuple[Line, ...]
+    brief: str
+    ventricles: Mapping[str, str]
 
     template = "cine_page.html.j2"
     title = "Short-axis cine"
     wall_range_mm = WALL_RANGE_MM
+    wall_words = WALL_WORDS
 
 
 def cine_page(part: Part) -> CinePage:
@@ -92,6 +103,11 @@ def cine_page(part: Part) -> CinePage:
         rules=rules_by_group(CINE_RULES),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
+        brief=_brief(part),
+        ventricles={
+            "Left ventricle": part.verdict.of_ventricle("lv").status,
+            "Right ventricle": part.verdict.of_ventricle("rv").status,
+        },
     )
 
 
@@ -121,10 +137,16 @@ def _method(part: Part, axis: LongAxis) -> tuple[Line, ...]:
         ("Segmentation", segmentation_text(part)),
         ("End-diastole, end-systole", _frames_text(measurements.ed_frame, measurements.es_frame)),
         ("Counting", counting_text(part)),
-        ("Papillary muscles", "Papillary muscles and trabeculae belong to the cavity, not to the myocardium."),
+        ("Papillary muscles", PAPILLARY),
         ("Display", display_text(part, axis)),
         *source_lines(part),
     )
+
+
+def _brief(part: Part) -> str:
+    measurements = part.measurements
+    frames = _frames_text(measurements.ed_frame, measurements.es_frame)
+    return f"Segmentation: {part.segmentation.method or 'not stated'}. {frames} {PAPILLARY}"
 
 
 def _frames_text(ed_frame: int | None, es_frame: int | None) -> str:

@@ -66,8 +66,6 @@ class RangeBar:
     low: float
     high: float
     value: float
-    outside: str
-    """Empty inside the healthy interval, else ``below`` or ``above``."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +168,8 @@ def range_bar(value: float | None, reference: ReferenceRange | None) -> RangeBar
         return None
     span = reference.high - reference.low
     start, length = reference.low - 0.6 * span, 2.2 * span
-    outside = "below" if value < reference.low else "above" if value > reference.high else ""
     at = min(98.0, max(2.0, 100 * (value - start) / length))
-    return RangeBar(100 * 0.6 / 2.2, 100 * 1.6 / 2.2, at, outside)
+    return RangeBar(100 * 0.6 / 2.2, 100 * 1.6 / 2.2, at)
 
 
 _WALLS = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")

@@ -16,29 +16,33 @@ from cmrseg.io.files import write_text
 from cmrseg.qc.together import PAIR_RULES
 from cmrseg.report.cine_page import CinePage, cine_page
 from cmrseg.report.lge_page import LgePage, lge_page
-from cmrseg.report.stack import flat_text, rules_by_group
+from cmrseg.report.provenance import file_lines, finished, run_lines, trace
+from cmrseg.report.stack import rules_by_group
+from cmrseg.report.summary import summary_of
 from cmrseg.report.tables import all_findings
 from cmrseg.report.together import side_by_side
 from cmrseg.report.values import number
+from cmrseg.report.words import ABBREVIATIONS, STATUS_WORDS
 from cmrseg.study import Analysis, Kind, Part, Patient, Verdict
 
 #: What builds the page of each kind of stack. A page names its own template.
 PAGES: Mapping[Kind, Callable[[Part], CinePage | LgePage]] = {"cine": cine_page, "lge": lge_page}
-#: Badge and first sentence of every verdict.
+#: Badge and first sentence of every verdict: on the segmentation, not on the heart.
 VERDICTS = {
-    "pass": ("Checks passed", "No check asks for a review. Look at the contours all the same: checks miss errors."),
+    "pass": (
+        "Segmentation checks passed",
+        "No check of the segmentation asks for a review. Look at the contours all the same: checks miss errors.",
+    ),
     "review": ("Review needed", "A person must look at the following before the numbers are used."),
     "reject": ("Do not use", "The result cannot be trusted and must not be used, for these reasons."),
 }
-#: Entries of run.json that the report prints, and their headings.
-RUN_LINES = {
-    "finished": "Finished",
-    "bundles": "Model",
-    "runtime": "Runtime",
-    "settings": "Settings",
-    "versions": "Version",
-    "device": "Machine",
-}
+#: What every printed page says at its top: the study, and which page of how many it is.
+PRINTED_HEADER = """
+@media print { @page {
+  @top-left { content: "%(name)s"; font: 600 8.5pt sans-serif; color: #16202c; }
+  @top-right { content: "page " counter(page) " of " counter(pages); font: 8.5pt sans-serif; color: #444; }
+} }
+"""
 _POLICY = (
     "default-src 'none'; img-src data:; script-src '{script}'; style-src '{style}'; base-uri 'none'; form-action 'none'"
 )
@@ -59,7 +63,8 @@ def write_report(analysis: Analysis, path: Path) -> None:
 
 def render(analysis: Analysis) -> str:
     """The report as HTML text; everything that comes from the study is escaped."""
-    script, style = _asset("cine.js"), _asset("report.css")
+    script = _asset("cine.js")
+    style = _asset("report.css") + PRINTED_HEADER % {"name": css_text(analysis.study.name)}
     environment = Environment(
         loader=PackageLoader("cmrseg.report"),
         autoescape=True,
@@ -81,7 +86,8 @@ def render(analysis: Analysis) -> str:
         verdict=verdict,
         badge=badge,
         advice=advice,
-        findings=findings,
+        summary=summary_of(analysis),
+        notes=[finding for finding in findings if finding.severity == "info"],
         where=analysis.where,
         reasons=Verdict.of(findings).reasons,
         facts=_facts(analysis.study.patient),
@@ -89,12 +95,22 @@ def render(analysis: Analysis) -> str:
         statuses=[part.verdict.status for part in analysis.parts],
         pairs=pairs,
         checked=checked,
-        run_lines=_run_lines(analysis),
-        timings=_timings(analysis),
+        rules_number=sum(len(rules) for _, groups in checked for rules in groups.values()),
+        status_words=STATUS_WORDS,
+        abbreviations=ABBREVIATIONS,
+        run_lines=run_lines(analysis),
+        finished=finished(analysis),
+        trace=trace(analysis),
+        file_lines=file_lines(analysis),
         script=Markup(script),
         style=Markup(style),
         policy=_POLICY.format(script=_hash(script), style=_hash(style)),
     )
+
+
+def css_text(text: str) -> str:
+    """A text inside the quotes of a style sheet; whatever could end them, or the sheet, is written as its code."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in " _-") else f"\\{ord(c):06x}" for c in text)
 
 
 def _asset(name: str) -> str:
@@ -115,23 +131,3 @@ def _facts(patient: Patient) -> tuple[str, ...]:
         patient.weight_kg is not None and f"{number(patient.weight_kg, 0)} kg",
     )
     return tuple(e for e in entries if e)
-
-
-def _run_lines(analysis: Analysis) -> tuple[tuple[str, str], ...]:
-    """Heading and text of what run.json says of the software, the model and the settings."""
-    lines = [("Software", f"cmrseg {cmrseg.__version__}")]
-    for key, heading in RUN_LINES.items():
-        content = analysis.run.get(key)
-        if isinstance(content, Mapping):
-            lines += [(f"{heading}: {name.replace('_', ' ')}", flat_text(value)) for name, value in content.items()]
-        elif content:
-            lines.append((heading, flat_text(content)))
-    return tuple(lines)
-
-
-def _timings(analysis: Analysis) -> tuple[tuple[str, str], ...]:
-    """Seconds of every step that run.json has timed."""
-    timings = analysis.run.get("timings_s")
-    if not isinstance(timings, Mapping):
-        return ()
-    return tuple((str(step), f"{float(seconds):.2f} s") for step, seconds in timings.items())

@@ -10,6 +10,7 @@ from cmrseg.quantify.long_axis import LongAxis
 from cmrseg.report import pictures
 from cmrseg.report.display import View, grey_levels, upright
 from cmrseg.report.figures import Sector, bulls_eye, segment_values
+from cmrseg.report.provenance import source_lines
 from cmrseg.report.scar_words import (
     PRINTED_BINS,
     VIABILITY_SOURCE,
@@ -29,13 +30,13 @@ from cmrseg.report.stack import (
     numbers_from_base,
     rules_by_group,
     segmentation_text,
-    source_lines,
 )
 from cmrseg.report.values import LGE_CARDS, Numbers, definitions, numbers_of, show
 from cmrseg.study import Measurements, Part
 
 #: What a method of `quantify.scar` says of itself: that it found scar, or why it did not look for any.
 _METHOD_CODES = ("scar_method", "scar_not_looked_for")
+INFARCT = "Scar mass includes no-reflow, which is also given apart."
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class LgePage:
         rules: what was checked, by group: a short name and a sentence each.
         empty: True when nothing was segmented.
         method: label and text of every line under "How it was computed".
+        brief: the same in two sentences.
     """
 
     numbers: Numbers
@@ -80,6 +82,7 @@ class LgePage:
     rules: Mapping[str, tuple[Line, ...]]
     empty: bool
     method: tuple[Line, ...]
+    brief: str
 
     template = "lge_page.html.j2"
     title = "Late enhancement"
@@ -112,6 +115,7 @@ def lge_page(part: Part) -> LgePage:
         rules=rules_by_group(LGE_RULES),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
+        brief=f"Segmentation: {part.segmentation.method or 'not stated'}. {INFARCT}",
     )
 
 
@@ -149,7 +153,7 @@ def _method(part: Part, axis: LongAxis) -> tuple[Line, ...]:
         *grid_lines(part),
         ("Segmentation", segmentation_text(part)),
         ("Scar", _found_by(part)),
-        ("Infarct", "Scar mass includes no-reflow, which is also given apart."),
+        ("Infarct", INFARCT),
         (
             "Core and grey zone",
             "Brightness is counted from the median of remote myocardium, two pixels and more beside the scar, to the "

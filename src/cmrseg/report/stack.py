@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from cmrseg.numbering import COUNTED, slice_number
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
+from cmrseg.report.words import structure
 from cmrseg.study import Part
 
 #: Heading and text of one line under "How it was computed".
 Line = tuple[str, str]
+#: Titles of groups of rules, where the module's name is no word for a reader.
+GROUP_TITLES = {"pictures": "Images", "together": "Both stacks"}
 
 
 def long_axis_of(part: Part) -> LongAxis:
@@ -36,8 +39,9 @@ def rules_by_group(rules: Iterable[Callable[..., object]]) -> dict[str, tuple[Li
     """Rules of quality control under the name of its group, told by its own name and docstring."""
     groups: dict[str, list[Line]] = {}
     for rule in rules:
-        group = rule.__module__.rpartition(".")[2].capitalize()
-        name = rule.__name__.replace("_", " ").replace("rv ", "RV ")
+        module = rule.__module__.rpartition(".")[2]
+        group = GROUP_TITLES.get(module, module.capitalize())
+        name = rule.__name__.replace("_", " ").replace("rv ", "RV ").replace("lge ", "LGE ")
         sentence = " ".join((rule.__doc__ or "").partition("\n\n")[0].split())
         groups.setdefault(group, []).append((name[0].upper() + name[1:], sentence))
     return {group: tuple(told) for group, told in groups.items()}
@@ -62,7 +66,7 @@ def segmentation_text(part: Part) -> str:
     text = part.segmentation.method or "not stated"
     if not part.segmentation.agreement:
         return text
-    agreement = ", ".join(f"{name.replace('_', ' ')} {dice:.2f}" for name, dice in part.segmentation.agreement.items())
+    agreement = ", ".join(f"{structure(name)} {dice:.2f}" for name, dice in part.segmentation.agreement.items())
     return f"{text}. Agreement between the networks of the ensemble (mean Dice): {agreement}."
 
 
@@ -85,17 +89,3 @@ def counting_text(part: Part) -> str:
     """How frames and slices are counted."""
     frames = "Frames count from 1. " if part.image.n_frames > 1 else ""
     return f"{frames}Slices count from 1, {COUNTED[part.base_first]}."
-
-
-def source_lines(part: Part) -> list[Line]:
-    """What the stack was made of."""
-    return [(f"Source: {key.replace('_', ' ')}", flat_text(value)) for key, value in part.image.source.items()]
-
-
-def flat_text(value: object) -> str:
-    """A value of run.json or of an image's source as one line of text."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {flat_text(inner)}" for key, inner in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(flat_text(inner) for inner in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ class Pair:
 
 
 def side_by_side(analysis: Analysis) -> tuple[Pair, ...]:
-    """Function from the cine, scar from LGE, and what the two must agree in.
+    """What both stacks show of the ventricle, and must agree in.
 
     Empty unless both stacks were analysed. Where one was rejected its numbers are withheld and nothing is compared.
     """
@@ -36,11 +36,6 @@ def side_by_side(analysis: Analysis) -> tuple[Pair, ...]:
     if cine is None or lge is None:
         return ()
     return (
-        Pair("LV ejection fraction", _text(cine, "lv_ef_percent"), UNKNOWN),
-        Pair("LV end-diastolic volume", _text(cine, "lv_edv_ml"), UNKNOWN),
-        Pair("LV end-systolic volume", _text(cine, "lv_esv_ml"), UNKNOWN),
-        Pair("Scar mass, no-reflow included", UNKNOWN, _text(lge, "scar_mass_g")),
-        Pair("Scar, of LV mass", UNKNOWN, _text(lge, "scar_percent")),
         _mass(cine, lge),
         _length(cine, lge),
         _cavity(cine, lge),
@@ -78,7 +73,7 @@ def _length(cine: Part, lge: Part) -> Pair:
 def _cavity(cine: Part, lge: Part) -> Pair:
     """LV cavity on the LGE slices, which are taken at one moment of the beat, beside the cine's largest volume."""
     if _value(lge, "lge_lv_mass_g") is None:
-        return Pair("LV cavity on the LGE slices", UNKNOWN, UNKNOWN)
+        return Pair("LV cavity: at end-diastole, on LGE", _text(cine, "lv_edv_ml"), UNKNOWN)
     on_lge = float(volume_curves_ml(lge.segmentation)["lv_cavity"][0])
     diastolic = _value(cine, "lv_edv_ml")
     compared = ""
@@ -87,7 +82,7 @@ def _cavity(cine: Part, lge: Part) -> Pair:
             f"{100 * on_lge / diastolic:.0f} % of the cine's end-diastolic volume; LGE is taken at one moment, mostly "
             "in mid-diastole"
         )
-    return Pair("LV cavity on the LGE slices", UNKNOWN, f"{number(on_lge, 1)} mL", compared)
+    return Pair("LV cavity: at end-diastole, on LGE", _text(cine, "lv_edv_ml"), f"{number(on_lge, 1)} mL", compared)
 
 
 def _text(part: Part, key: str) -> str:

@@ -11,8 +11,10 @@ from cmrseg.report.figures import RangeBar, range_bar
 from cmrseg.study import Measurement, Measurements
 
 UNKNOWN = "—"
-#: A reason that so many values lack is told once and not at each of them.
+#: A reason that so many values lack is told on top of the page.
 COMMON_FROM = 4
+#: How quantification begins the note of a number without a healthy range.
+NO_RANGE = "No reference range: "
 #: Decimals in the table by unit; one where a unit is not named. Cards round to whole numbers where this says one.
 TABLE_DECIMALS = {"m2": 2, "bpm": 0, "/min": 0, "1/min": 0, "": 2}
 #: What is counted has no unit and no decimals; other numbers without a unit are shapes between 0 and 1.
@@ -44,8 +46,8 @@ class Shown:
 
     @property
     def outside(self) -> str:
-        """``below`` or ``above`` the healthy interval, or empty."""
-        return self.bar.outside if self.bar else ""
+        """``below`` or ``above`` the healthy interval by more than the error of measuring, or empty."""
+        return self.measurement.outside
 
     @property
     def missing(self) -> str:
@@ -99,7 +101,8 @@ class Numbers:
         rows: table of both ventricles.
         others: measurements of neither; wall segments are left to the bull's-eye.
         references: groups and sources of the healthy intervals.
-        remarks: caveats of numbers that are known.
+        remarks: caveats of numbers that are known; why there is no range only where others have one.
+        reasons: why numbers are missing, each reason once with the numbers that lack it.
         common_reason: why most missing numbers are missing; empty where there is no such reason.
         definitions: labels by definition by source.
     """
@@ -109,6 +112,7 @@ class Numbers:
     others: tuple[Shown, ...]
     references: tuple[str, ...]
     remarks: tuple[str, ...]
+    reasons: tuple[str, ...]
     common_reason: str
     definitions: Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -122,6 +126,7 @@ CINE_CARDS: CardSpecs = {
         ("End-systolic volume", "lv_esv_ml", "lv_esvi_ml_m2"),
         ("Stroke volume", "lv_sv_ml", "lv_svi_ml_m2"),
         ("Myocardial mass", "lv_mass_g", "lv_massi_g_m2"),
+        ("Cardiac output", "lv_co_l_min", "lv_ci_l_min_m2"),
     ),
     "Right ventricle": (
         ("Ejection fraction", "rv_ef_percent", ""),
@@ -142,6 +147,7 @@ LGE_CARDS: CardSpecs = {
 #: What a companion on a card is, where its unit does not say.
 COMPANION_WORDS = {
     "scar_volume_ml": "scar volume",
+    "scar_percent": "of LV mass",
     "lge_lv_mass_g": "LV mass on LGE",
     "no_reflow_percent_of_scar": "of the scar",
 }
@@ -157,6 +163,7 @@ def numbers_of(measurements: Measurements, card_specs: CardSpecs = CINE_CARDS) -
         others=tuple(s for key, s in shown.items() if not key.startswith(("lv_", "rv_"))),
         references=reference_notes(tabled),
         remarks=remarks(tabled),
+        reasons=reasons(tabled),
         common_reason=common_reason(tabled),
         definitions=definitions(tabled),
     )
@@ -215,7 +222,9 @@ def cards(shown: Mapping[str, Shown], card_specs: CardSpecs) -> dict[str, tuple[
 
 
 def _ranged(main: Shown, indexed: Shown | None) -> Shown | None:
-    return next((s for s in (indexed, main) if s and s.bar), None)
+    """Which of the two is drawn against its interval: one outside it, else the indexed one."""
+    drawn = [s for s in (indexed, main) if s and s.bar]
+    return next((s for s in drawn if s.outside), next(iter(drawn), None))
 
 
 def ventricle_rows(shown: Iterable[Shown]) -> tuple[Row, ...]:
@@ -240,12 +249,32 @@ def reference_notes(shown: Iterable[Shown]) -> tuple[str, ...]:
 
 
 def remarks(shown: Iterable[Shown]) -> tuple[str, ...]:
-    """What is to be said of numbers that are known, each remark once, with what it is about where that is short."""
+    """What is to be said of numbers that are known, each remark once, with what it is about where that is short.
+
+    Where no number has a healthy range, the summary says why.
+    """
+    listed = tuple(shown)
+    compared = any(one.interval for one in listed)
+    known = [one for one in listed if not one.missing]
+    return _once(
+        (one.measurement.note, one.measurement.label)
+        for one in known
+        if compared or not one.measurement.note.startswith(NO_RANGE)
+    )
+
+
+def reasons(shown: Iterable[Shown]) -> tuple[str, ...]:
+    """Why numbers are missing, each reason once."""
+    return _once((one.missing, one.measurement.label) for one in shown)
+
+
+def _once(noted: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Each note once, behind the labels that it is about where they are few."""
     about: dict[str, list[str]] = {}
-    for one in shown:
-        if one.measurement.note and not one.missing:
-            about.setdefault(one.measurement.note, []).append(one.measurement.label)
-    return tuple(f"{note} ({', '.join(labels)})" if len(labels) <= 3 else note for note, labels in about.items())
+    for note, label in noted:
+        if note:
+            about.setdefault(note, []).append(label)
+    return tuple(f"{', '.join(labels)}: {note}" if len(labels) <= 3 else note for note, labels in about.items())
 
 
 def definitions(shown: Iterable[Shown]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -258,6 +287,6 @@ def definitions(shown: Iterable[Shown]) -> dict[str, dict[str, tuple[str, ...]]]
 
 
 def common_reason(shown: Iterable[Shown]) -> str:
-    """The reason that most missing values share, if it is worth telling once for all of them; otherwise empty."""
+    """The reason that most missing values share, if it is worth telling on top of the page; otherwise empty."""
     reasons = Counter(one.missing for one in shown if one.missing).most_common(1)
     return reasons[0][0] if reasons and reasons[0][1] >= COMMON_FROM else ""

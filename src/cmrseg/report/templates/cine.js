@@ -3,6 +3,7 @@
   "use strict";
   const COLOURS = { endo: "#ff8f3f", epi: "#5dbcff", rv: "#35d69c" };
   const GAP = 2;
+  const MOVES = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
 
   function loadSlices(data, redraw) {
     return data.slices.map((slice) => {
@@ -182,6 +183,9 @@
       action();
     });
     part("play").addEventListener("click", () => play(!state.playing));
+    // Taking hold of the slider pauses, also where that changes no value and so makes no input event.
+    slider.addEventListener("pointerdown", () => play(false));
+    slider.addEventListener("keydown", (event) => MOVES.includes(event.key) && play(false));
     slider.addEventListener("input", () => stopAt(Number(slider.value) - 1));
     if (chart) {
       chart.classList.add("seekable");
