@@ -17,6 +17,7 @@ from cmrseg.cli.analyse import show_result
 from cmrseg.cli.main import app
 from cmrseg.drawn_masks import measure_masks, reordered
 from cmrseg.errors import InputRefused, UsageError
+from cmrseg.io.files import sha256_of
 from cmrseg.phantom import HeartSpec, Phantom, make_phantom, write_acdc_patient, write_dicom, write_masks, write_nifti
 from cmrseg.study import Analysis, Image, Segmentation, Study
 
@@ -82,12 +83,15 @@ def test_measurements_are_flat_and_belong_to_the_masks(analysed: Path) -> None:
     assert numbers["verdict"] in ("pass", "review", "reject")
 
 
-def test_run_record_names_versions_bundle_inputs_and_times(analysed: Path) -> None:
+def test_run_record_names_versions_bundle_inputs_and_times(cine: Path, analysed: Path) -> None:
     run = json.loads((analysed / "run.json").read_text())
     assert run["versions"]["cmrseg"]
     assert len(run["bundles"]["cine"]["sha256"]) == 64
     assert all(len(v) == 64 for v in run["inputs_sha256"].values())
-    assert run["inputs_sha256"]
+    assert run["inputs_sha256"] == {"heart.nii.gz": sha256_of(cine)}
+    assert run["study_path"] == str(cine)
+    assert (run["study_uid_sha256"], run["study_date"]) == ("", "")
+    assert len(run["fingerprint"]) == 64
     assert {"read", "segment", "measure", "check", "write"} <= set(run["timings_s"])
     assert run["images"]["cine"]["shape_tzyx"][0] == 5
 
@@ -103,7 +107,7 @@ def test_two_of_one_name_are_told_apart(cine: Path, tmp_path: Path) -> None:
     twice = [str(cine), str(cine)]
     result = RUNNER.invoke(app, ["analyse", *twice, "-o", str(tmp_path), "--quiet"])
     assert result.exit_code in (0, 3)
-    assert {p.name for p in tmp_path.iterdir()} == {"heart", "heart-2"}
+    assert {p.name for p in tmp_path.iterdir()} == {"heart", "heart-2", "cohort.csv"}
 
 
 def test_a_bad_study_among_good_ones_is_reported_and_the_others_go_on(cine: Path, tmp_path: Path) -> None:
@@ -113,7 +117,7 @@ def test_a_bad_study_among_good_ones_is_reported_and_the_others_go_on(cine: Path
     result = RUNNER.invoke(app, ["analyse", str(bad), str(cine), "-o", str(out), "--quiet"])
     assert result.exit_code == 1
     assert "unreadable" in result.stderr
-    assert {p.name for p in out.iterdir()} == {"heart"}
+    assert {p.name for p in out.iterdir()} == {"heart", "cohort.csv"}
 
 
 def test_noise_is_refused_and_nothing_is_written(heart: Phantom, tmp_path: Path) -> None:
@@ -144,10 +148,23 @@ def test_names_in_brackets_are_printed_as_they_are(heart: Phantom, capsys: pytes
     assert "out [red]" in printed
 
 
+def test_a_bundle_that_serves_no_stack_is_an_error_that_says_what_there_is(cine: Path, tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["analyse", str(cine), "-o", str(tmp_path / "out"), "--bundle", "lge"])
+    assert result.exit_code == 1
+    assert "error [no_lge]" in result.stderr
+    assert "The bundle lge is for LGE images, and the study holds a cine stack." in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+    clash = ["analyse", str(cine), "-o", str(tmp_path / "out"), "--bundle", "lge", "--kind", "cine"]
+    assert RUNNER.invoke(app, clash).exit_code == 2
+    assert Analyser(AnalyseOptions(bundle="cine"))(cine).parts
+
+
 def test_json_on_stdout_is_for_machines(cine: Path, tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["analyse", str(cine), "-o", str(tmp_path), "--json", "--int8"])
-    (printed,) = json.loads(result.stdout)
-    assert printed["study"] == "heart"
+    (line,) = result.stdout.splitlines()
+    printed = json.loads(line)
+    assert (printed["study"], printed["status"]) == ("heart", "done")
+    assert Path(printed["folder"]) == tmp_path / "heart"
     assert printed["lv_edv_ml"] > 0
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,9 +21,10 @@ import cmrseg
 from cmrseg.blas import one_blas_thread
 from cmrseg.errors import BundleError, InputRefused, OutputError, RefusalCode, UsageError
 from cmrseg.io import read
-from cmrseg.io.files import output_folder
+from cmrseg.io.files import MARKER, output_folder, refuse_unwritable, write_text
 from cmrseg.io.nifti import write_labels
 from cmrseg.labels import LGE, LGE_RV, convert
+from cmrseg.naming import fitted, result_names
 from cmrseg.qc import check, check_together
 from cmrseg.quantify import measure
 from cmrseg.report import write_report
@@ -32,9 +34,15 @@ from cmrseg.segment.bundle import Bundle
 from cmrseg.segment.engine import Pipeline, SegmentOptions, segment
 from cmrseg.segment.runtime import Runtime, check_runtime, usable_cores
 from cmrseg.study import Analysis, Finding, Image, Kind, Measurements, Part, Segmentation, Study
+from cmrseg.text import json_text, printable
 
 #: Results of one name in one folder; beyond it something is wrong.
 MAX_OUTPUT_NAMES = 1000
+#: What a result folder may hold.
+RESULT_FILES = (
+    *("cine_segmentation.nii.gz", "lge_segmentation.nii.gz", "measurements.json", "measurements.csv", "report.html"),
+    MARKER,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class AnalyseOptions:
     """Use the quantised networks of the bundles that hold one; one of them must."""
     clean_up: bool = True
     """Keep the largest component of each structure and fill holes."""
+    study_date: bool = True
+    """Keep the date of the study in the report and in run.json."""
 
 
 class Clock:
@@ -86,13 +96,12 @@ class Analyser:
     def __init__(self, options: AnalyseOptions = AnalyseOptions()) -> None:
         self.options = options
         check_runtime(options.runtime)
-        self.bundles: Mapping[Kind, Bundle] = _ChosenBundles(options)
+        self.bundles = _ChosenBundles(options)
         if options.int8 and not any(bundle.has_int8 for bundle in self.bundles.values()):
             names = " and ".join(bundle.name for bundle in self.bundles.values())
             raise BundleError(f"No quantised network in {names}.", "Leave int8 out.")
         self._pipelines: dict[Kind, Pipeline] = {}
 
-    @one_blas_thread()
     def __call__(self, path: Path) -> Analysis:
         """Read and analyse one study; nothing is written.
 
@@ -102,7 +111,46 @@ class Analyser:
         """
         clock = Clock()
         with clock.step("read"):
-            study = read(path, self.options.kind)
+            study = self.read(path)
+        return self.analyse(study, clock)
+
+    @one_blas_thread()
+    def read(self, path: Path) -> Study:
+        """Read one study under the name that its result will have; raises InputRefused as `cmrseg.io.read`."""
+        return named_study(read(path, self.options.kind), path, study_date=self.options.study_date)
+
+    def fingerprint(self, study: Study) -> str:
+        """A hash of all that decides the numbers of a study; equal ones need not be analysed again.
+
+        Version, bundles, runtime, settings but for threads, the files that are read, what the reader noticed, and what
+        is known of the patient.
+        """
+        used = [self.bundles[kind] for kind in sorted({image.kind for image in study.images}) if kind in self.bundles]
+        decisive = {
+            "version": cmrseg.__version__,
+            "bundles": [(bundle.sha256, self._int8(bundle)) for bundle in used],
+            "runtime": self.options.runtime,
+            "settings": {k: v for k, v in self._settings().items() if k != "threads"},
+            "inputs": sorted(study.inputs.values()),
+            "findings": [(f.code, f.severity, f.message) for f in study.findings],
+            "patient": asdict(study.patient),
+        }
+        return hashlib.sha256(json_text(decisive, ascii_only=True).encode()).hexdigest()
+
+    @one_blas_thread()
+    def analyse(self, study: Study, clock: Clock | None = None) -> Analysis:
+        """Segment, measure and check a study that was read; nothing is written.
+
+        Args:
+            study: from `read`.
+            clock: has timed the steps before.
+
+        Raises:
+            InputRefused: it holds no stack that a bundle is for, none that the named bundle is for, or shows no heart.
+            BundleError: the bundle of a kind of stack that it holds is missing or damaged.
+        """
+        clock = clock or Clock()
+        self._refuse_unserved(study)
         images = [image for image in study.images if image.kind in self.bundles]
         if not images:
             kinds = " or ".join(self.bundles)
@@ -132,7 +180,19 @@ class Analyser:
             },
             "runtime": self.options.runtime,
         }
-        return assess(study, stacks, clock, networks, self._settings())
+        return assess(study, stacks, clock, networks, self._settings(), self.fingerprint(study))
+
+    def _refuse_unserved(self, study: Study) -> None:
+        """Refuse a study without a stack for the bundle that was named: another bundle's numbers were not asked for."""
+        named = self.bundles.named
+        if named is None or any(image.kind == named for image in study.images):
+            return
+        held = " and ".join(f"{_a(image.kind)} stack" for image in study.images)
+        raise InputRefused(
+            "no_lge" if named == "lge" else "no_cine",
+            f"The bundle {printable(self.options.bundle)} is for {_shown(named)} images, and the study holds {held}.",
+            "Leave --bundle out, or name a bundle for what the study holds.",
+        )
 
     def _pipeline(self, kind: Kind) -> Pipeline:
         if kind not in self._pipelines:
@@ -148,6 +208,7 @@ class Analyser:
         return {
             "kind": self.options.kind,
             "clean_up": self.options.clean_up,
+            "study_date": self.options.study_date,
             "threads": self.options.threads or usable_cores(),
         }
 
@@ -161,6 +222,8 @@ class _ChosenBundles(Mapping[Kind, Bundle]):
     def __init__(self, options: AnalyseOptions) -> None:
         self._names = {k: name for k, name in bundles.DEFAULT_BUNDLES.items() if options.kind in (None, k)}
         self._loaded: dict[Kind, Bundle] = {}
+        self.named: Kind | None = None
+        """Kind of stack of the bundle that was named; None when none was."""
         if options.bundle:
             named = bundles.load(options.bundle)
             if options.kind and named.kind != options.kind:
@@ -168,6 +231,7 @@ class _ChosenBundles(Mapping[Kind, Bundle]):
                     f"The bundle {named.name} is for {named.kind} images, not {options.kind}.",
                     "Name another bundle, or leave --kind out.",
                 )
+            self.named = named.kind
             self._names[named.kind] = options.bundle
             self._loaded[named.kind] = named
         if not self._names:
@@ -195,7 +259,7 @@ def _left_out(
     analysed = {image.kind for image, _ in stacks}
     findings = []
     for kind in (image.kind for image in study.images if image.kind not in analysed):
-        held = f"The study also holds {'an' if kind == 'lge' else 'a'} {kind.upper() if kind == 'lge' else kind} stack"
+        held = f"The study also holds {_a(kind)} stack"
         if kind in refused:
             message = f"{held}, which was refused: {refused[kind].cause}"
             findings.append(Finding("not_analysed", "review", message))
@@ -204,12 +268,26 @@ def _left_out(
     return tuple(findings)
 
 
+def _shown(kind: Kind) -> str:
+    return "LGE" if kind == "lge" else kind
+
+
+def _a(kind: Kind) -> str:
+    return f"{'an' if kind == 'lge' else 'a'} {_shown(kind)}"
+
+
+def named_study(study: Study, path: Path, *, study_date: bool = True) -> Study:
+    """A study under the name of its result (`result_names`), without its date where that is not wanted."""
+    return replace(study, name=result_names([path])[0], date=study.date if study_date else "")
+
+
 def assess(
     study: Study,
     stacks: Sequence[tuple[Image, Segmentation]],
     clock: Clock,
     networks: dict[str, Any],
     settings: dict[str, Any],
+    fingerprint: str = "",
 ) -> Analysis:
     """Measure and check segmentations, whoever made them, and gather what run.json says.
 
@@ -219,11 +297,15 @@ def assess(
         clock: has timed the steps before.
         networks: what made the labels, for run.json.
         settings: what the user chose, for run.json.
+        fingerprint: of an `Analyser`; empty where nothing can say that a result is the same.
     """
     parts = tuple(_assess_part(study, image, segmentation, clock) for image, segmentation in stacks)
     analysis = Analysis(study, check_together(parts))
     run = {
-        "study": study.name,
+        "study": printable(study.name),
+        "study_path": printable(study.path),
+        "study_uid_sha256": study.uid_sha256,
+        "study_date": study.date,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "cmrseg": cmrseg.__version__,
@@ -234,7 +316,8 @@ def assess(
         **networks,
         "settings": settings,
         "images": {image.kind: _described(image) for image, _ in stacks},
-        "inputs_sha256": dict(study.inputs),
+        "inputs_sha256": {printable(name): value for name, value in study.inputs.items()},
+        "fingerprint": fingerprint,
         "timings_s": clock.seconds,
         "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.reasons],
     }
@@ -342,7 +425,7 @@ def write(analysis: Analysis, output: Path) -> Path:
     Raises:
         OutputError: the disk is full or the folder cannot be written.
     """
-    target = _free_name(output, analysis.study.name)
+    target = free_folder(output, analysis.study.name)
     clock = Clock()
     with output_folder(target) as folder:
         with clock.step("write"):
@@ -353,7 +436,7 @@ def write(analysis: Analysis, output: Path) -> Path:
             write_report(analysis, folder / "report.html")
         run = dict(analysis.run)
         run["timings_s"] = {**run["timings_s"], **clock.seconds}
-        (folder / "run.json").write_text(json.dumps(run, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(folder / MARKER, json_text(run) + "\n")
     return target
 
 
@@ -365,12 +448,25 @@ def _in_file_numbers(part: Part) -> NDArray[np.uint8]:
     return convert(part.segmentation.labels, scheme, LGE, {"rv_cavity": "background"})
 
 
+def free_folder(output: Path, name: str) -> Path:
+    """The folder that `write` will make for a name.
+
+    Raises:
+        OutputError: there are too many of one name, or it could not be written: better known before the work.
+    """
+    target = _free_name(output, name)
+    refuse_unwritable(target, max(RESULT_FILES, key=len))
+    return target
+
+
 def _free_name(output: Path, name: str) -> Path:
     for number in range(1, MAX_OUTPUT_NAMES):
-        target = output / (name if number == 1 else f"{name}-{number}")
-        if not target.exists():
+        target = output / (fitted(name, f"-{number}") if number > 1 else name)
+        if not os.path.lexists(target):
             return target
-    raise OutputError(f"{output} holds {MAX_OUTPUT_NAMES} results of one name.", "Choose another output folder.")
+    raise OutputError(
+        f"{printable(output)} holds {MAX_OUTPUT_NAMES} results of one name.", "Choose another output folder."
+    )
 
 
 def analyse(path: Path | str, output: Path | str, options: AnalyseOptions = AnalyseOptions()) -> tuple[Analysis, Path]:

@@ -10,14 +10,15 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.analysis import Clock, assess
+from cmrseg.analysis import Clock, assess, named_study
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.geometry import Geometry
 from cmrseg.io import read
 from cmrseg.io.nifti import read_labels_of
 from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme
+from cmrseg.patients import completed
 from cmrseg.quantify.scar import find_scar
-from cmrseg.study import Analysis, Image, Kind, Segmentation
+from cmrseg.study import Analysis, Image, Kind, Patient, Segmentation
 
 #: Voxel sizes and directions of masks and image may differ by what headers round.
 _SAME_SIZE = 0.01
@@ -59,6 +60,8 @@ def measure_masks(
     *,
     scar_method: str | None = None,
     remote_path: Path | str | None = None,
+    patient: Patient | None = None,
+    study_date: bool = True,
 ) -> Analysis:
     """Measure and check masks drawn on a study's cine or LGE stack.
 
@@ -72,6 +75,8 @@ def measure_masks(
         scar_method: find the scar of an LGE stack anew inside the drawn muscle, by this method of
             `quantify.scar.METHODS`; None to measure the scar that was drawn.
         remote_path: NIfTI file on the same grid; muscle where it is not 0 is remote muscle for the method.
+        patient: what to take in the place of what the files say of the patient.
+        study_date: keep the date of the study in the report and in run.json.
 
     Raises:
         InputRefused: the study or the masks cannot be read, or they do not lie on one grid (`mask_mismatch`).
@@ -86,7 +91,8 @@ def measure_masks(
         raise UsageError("Remote muscle is used by a scar method, and none was named.", "Name one, e.g. 2sd.")
     clock = Clock()
     with clock.step("read"):
-        study = read(Path(study_path), drawing.kind)
+        path = Path(study_path)
+        study = completed(named_study(read(path, drawing.kind), path, study_date=study_date), patient)
         image = study.image(drawing.kind)
         if image is None:
             raise InputRefused(

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmrseg.cli.common import EXIT_REFUSED, EXIT_REVIEW, print_json, show_error
+from cmrseg.cli.common import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_REVIEW, print_json_line, show_error
+from cmrseg.cli.patient import Age, Height, Sex, Weight
 
 if TYPE_CHECKING:
-    from cmrseg.analysis import Analyser
-    from cmrseg.study import Analysis
+    from cmrseg.analysis import AnalyseOptions
+    from cmrseg.cohort_table import CohortTable
+    from cmrseg.many import Outcome, Task
+    from cmrseg.study import Analysis, Patient
 
 #: What the terminal shows of a study; the files hold everything.
 KEY_NUMBERS = (
     *("lv_edv_ml", "lv_esv_ml", "lv_ef_percent", "lv_mass_g", "rv_edv_ml", "rv_esv_ml", "rv_ef_percent"),
     *("scar_mass_g", "scar_percent", "no_reflow_mass_g", "lge_lv_mass_g", "scar_transmurality_mean_percent"),
 )
+_COLOURS = {"pass": "green", "review": "yellow", "reject": "red"}
+NoStudyDate = Annotated[
+    bool, typer.Option("--no-study-date", help="Leave the date of the study out of report and run.json.")
+]
 
 
 def analyse_command(
@@ -31,18 +39,37 @@ def analyse_command(
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all usable cores.")] = None,
     no_clean_up: Annotated[bool, typer.Option("--no-clean-up", help="Keep islands and holes.")] = False,
+    sex: Sex = None,
+    age: Age = None,
+    height: Height = None,
+    weight: Weight = None,
+    patients: Annotated[
+        Path | None,
+        typer.Option(help="CSV with study or path, and sex, age_years, height_cm, weight_kg: for many studies."),
+    ] = None,
+    no_study_date: NoStudyDate = False,
+    skip_done: Annotated[
+        bool, typer.Option("--skip-done", help="Leave out studies whose result is there, made in the same way.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per study on stdout, as it finishes.")
+    ] = False,
 ) -> None:
     """Find the short-axis cine, segment it, measure it, check it, and write report, masks and numbers.
 
-    Exit codes: 0 done; 1 a study could not be analysed (the others were); 2 wrong usage; 3 a study asks for review.
+    Exit codes: 0 done; 1 a study could not be analysed (the others were); 2 wrong usage; 3 a study asks for review;
+    130 interrupted.
     """
-    from cmrseg.analysis import AnalyseOptions, Analyser
+    from cmrseg.analysis import AnalyseOptions
     from cmrseg.errors import UsageError
+    from cmrseg.io.files import MARKER, refuse_unwritable
+    from cmrseg.patients import patient_of
 
     if kind not in (None, "cine", "lge"):
         raise UsageError(f"There is no kind {kind!r}.", "Kinds: cine, lge.")
+    tasks = _tasks(studies, patient_of(sex, age, height, weight), patients)
+    refuse_unwritable(output / MARKER)
     options = AnalyseOptions(
         kind=kind,  # type: ignore[arg-type]  # checked above
         bundle=bundle,
@@ -50,45 +77,164 @@ def analyse_command(
         threads=threads,
         int8=int8,
         clean_up=not no_clean_up,
+        study_date=not no_study_date,
     )
-    analyser = Analyser(options)
-    results = [_one(analyser, study, output, quiet=quiet or as_json) for study in studies]
-    if as_json:
-        print_json([r for r in results if r])
-    if any(r is None for r in results):
-        raise typer.Exit(EXIT_REFUSED)
-    if any(r["verdict"] != "pass" for r in results if r):
-        raise typer.Exit(EXIT_REVIEW)
+    worst = _run(options, tasks, output, skip_done=skip_done, quiet=quiet, as_json=as_json)
+    if worst:
+        raise typer.Exit(worst)
 
 
-def _one(analyser: Analyser, path: Path, output: Path, *, quiet: bool) -> dict[str, Any] | None:
-    """Analyse and write one study; None when it was refused, after saying why."""
+def _tasks(studies: Sequence[Path], given: Patient, table: Path | None) -> list[Task]:
+    """The studies with what is known of their patients; says on stderr what of a table is not used."""
+    from dataclasses import replace
+
+    from cmrseg.errors import UsageError
+    from cmrseg.many import tasks_of
+    from cmrseg.patients import entries, read_patients
+    from cmrseg.study import Finding
+
+    tasks = tasks_of(studies)
+    options = entries(given)
+    if options and len(tasks) > 1:
+        raise UsageError(
+            "--sex, --age, --height and --weight are of one patient.", "Give a table of them by --patients."
+        )
+    if table is not None:
+        found, unused = read_patients(table).of([t.path for t in tasks], [t.name for t in tasks])
+        if unused:
+            shown = ", ".join(unused[:5]) + (f" and {len(unused) - 5} more" if len(unused) > 5 else "")
+            typer.echo(f"note: {len(unused)} of {table.name} are of no study of this call: {shown}", err=True)
+        absent = Finding("patient_not_in_table", "info", "The table of patients has no row for this study.")
+        tasks = [
+            replace(task, patient=patient, findings=() if patient else (absent,))
+            for task, patient in zip(tasks, found, strict=True)
+        ]
+    if options:
+        from cmrseg.study import Patient
+
+        tasks = [replace(task, patient=replace(task.patient or Patient(), **options)) for task in tasks]
+    return tasks
+
+
+def _run(
+    options: AnalyseOptions, tasks: Sequence[Task], output: Path, *, skip_done: bool, quiet: bool, as_json: bool
+) -> int:
+    """Analyse and print; returns the exit code."""
     from rich.console import Console
     from rich.markup import escape
 
-    from cmrseg.analysis import write
-    from cmrseg.errors import CmrsegError
-    from cmrseg.report.tables import measurements_json
+    from cmrseg.analysis import Analyser
+    from cmrseg.cohort_table import NAME, CohortTable
+    from cmrseg.many import Pace, analyse_many
+    from cmrseg.text import printable
 
-    console = Console(quiet=quiet, highlight=False)
+    analyser = Analyser(options)
+    console = Console(quiet=quiet or as_json, highlight=False)
+    live = Console(stderr=True, quiet=quiet or not Console(stderr=True).is_terminal, highlight=False)
+    table = CohortTable(output) if len(tasks) > 1 or (output / NAME).exists() else None
+    pace = Pace(len(tasks))
+    outcomes: list[Outcome] = []
+    worst: set[int] = set()
+
+    def begins(task: Task) -> None:
+        status.update(f"{pace}: {escape(printable(task.name))}" if len(tasks) > 1 else escape(printable(task.name)))
+
     try:
-        with console.status(f"analysing {escape(path.name)}"):
-            analysis = analyser(path)
-            folder = write(analysis, output)
-    except CmrsegError as error:
-        show_error(error, path.name)
-        return None
-    show_result(analysis, folder, console)
-    return {"study": analysis.study.name, "folder": str(folder), **measurements_json(analysis)}
+        with live.status("loading") as status:
+            for outcome in analyse_many(analyser, tasks, output, skip_done=skip_done, begins=begins):
+                outcomes.append(outcome)
+                pace.end(outcome)
+                worst |= {_print(outcome, console, as_json=as_json), _add(table, outcome)}
+                if len(tasks) > 1:
+                    console.print(f"[dim]{pace}[/dim]", soft_wrap=True)
+    except KeyboardInterrupt:
+        _interrupted(outcomes, tasks)
+        return EXIT_INTERRUPTED
+    if table is not None:
+        table.rebuild()
+        _write(table)
+    return EXIT_REFUSED if EXIT_REFUSED in worst else EXIT_REVIEW if EXIT_REVIEW in worst else 0
+
+
+def _print(outcome: Outcome, console: Any, *, as_json: bool) -> int:
+    """Print what became of a study; returns the exit code that it asks for."""
+    from rich.markup import escape
+
+    from cmrseg.many import NUMBERS, read_json
+    from cmrseg.report.tables import measurements_json
+    from cmrseg.text import printable
+
+    told: dict[str, Any] = {"study": outcome.name, "path": str(outcome.path), "status": outcome.status}
+    if outcome.error is not None:
+        show_error(outcome.error, str(outcome.path))
+        if as_json:
+            error = outcome.error
+            code = getattr(error, "code", type(error).__name__)
+            print_json_line({**told, "error": {"code": code, "cause": error.cause, "remedy": error.remedy}})
+        return EXIT_REFUSED
+    if outcome.analysis is not None:
+        numbers = measurements_json(outcome.analysis)
+        show_result(outcome.analysis, outcome.folder or Path(), console)
+    else:
+        numbers = read_json((outcome.folder or Path()) / NUMBERS) or {}
+        console.print(
+            f"[bold]{escape(printable(outcome.name))}[/bold]  done before: {escape(printable(outcome.folder or ''))}",
+            soft_wrap=True,
+        )
+    if as_json:
+        print_json_line({**told, "folder": str(outcome.folder), **numbers})
+    return 0 if numbers.get("verdict") == "pass" else EXIT_REVIEW
+
+
+def _add(table: CohortTable | None, outcome: Outcome) -> int:
+    """Put an outcome into the table; a table that cannot be written does not stop the studies."""
+    if table is None:
+        return 0
+    table.add(outcome)
+    return _write(table)
+
+
+def _write(table: CohortTable) -> int:
+    from cmrseg.errors import OutputError
+
+    try:
+        table.write()
+    except OutputError as error:
+        show_error(error)
+        return EXIT_REFUSED
+    return 0
+
+
+def _interrupted(outcomes: Sequence[Outcome], tasks: Sequence[Task]) -> None:
+    """Say what is finished and what is not."""
+    from cmrseg.text import printable
+
+    ended = [o for o in outcomes if o.folder is not None]
+    left = [printable(task.path) for task in tasks[len(outcomes) :]]
+    typer.echo(
+        f"interrupted: {len(ended)} of {len(tasks)} studies are finished and whole, "
+        f"{len(outcomes) - len(ended)} could not be analysed, {len(left)} are not done:",
+        err=True,
+    )
+    for path in left:
+        typer.echo(f"  {path}", err=True)
+    typer.echo("The same command with --skip-done goes on.", err=True)
 
 
 def show_result(analysis: Analysis, folder: Path, console: Any) -> None:
-    """Print the key numbers of a study, the verdict with its reasons, and where the report is."""
+    """Print the key numbers of a study, the verdict with its reasons and their places, and where the report is."""
     from rich.markup import escape
     from rich.table import Table
 
-    colour = {"pass": "green", "review": "yellow", "reject": "red"}[analysis.verdict.status]
-    console.print(f"[bold]{escape(analysis.study.name)}[/bold]  [{colour}]{analysis.verdict.status}[/{colour}]")
+    from cmrseg.text import printable
+
+    status = analysis.verdict.status
+    console.print(f"[bold]{escape(printable(analysis.study.name))}[/bold]  [{_COLOURS[status]}]{status}[/]")
+    left, right = (analysis.verdict.of_ventricle(v).status for v in ("lv", "rv"))
+    if left != right:
+        console.print(
+            f"  left ventricle [{_COLOURS[left]}]{left}[/], right ventricle [{_COLOURS[right]}]{right}[/]",
+        )
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for part in analysis.parts:
         shown = {m.key: m for m in part.measurements.values if m.key in KEY_NUMBERS}
@@ -96,6 +242,21 @@ def show_result(analysis: Analysis, folder: Path, console: Any) -> None:
             value = "–" if measurement.value is None else f"{measurement.value:.1f} {measurement.unit}"
             table.add_row(f"  {measurement.label}", value)
     console.print(table)
+    for severity, told in _reasons(analysis):
+        colour = "red" if severity == "reject" else "yellow"
+        console.print(f"  [{colour}]{severity}[/] {escape(told)}", soft_wrap=True)
+    console.print(f"  report: {printable(folder / 'report.html')}", soft_wrap=True, markup=False)
+
+
+def _reasons(analysis: Analysis) -> list[tuple[str, str]]:
+    """Severity and sentence of each reason of the verdict, once, with every place that it is about before it."""
+    places: dict[tuple[str, str], list[str]] = {}
     for finding in analysis.verdict.reasons:
-        console.print(f"  [{colour}]{finding.severity}[/{colour}] {escape(finding.message)}", soft_wrap=True)
-    console.print(f"  report: {folder / 'report.html'}", soft_wrap=True, markup=False)
+        known = places.setdefault((finding.severity, finding.message), [])
+        where = analysis.where(finding)
+        if where and where not in known:
+            known.append(where)
+    return [
+        (severity, f"{'; '.join(where)}: {message}" if where else message)
+        for (severity, message), where in places.items()
+    ]

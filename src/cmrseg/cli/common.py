@@ -92,6 +92,12 @@ def take_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON on stdout, at once."""
+    sys.stdout.write(json_text(value, indent=None, ascii_only=True) + "\n")
+    sys.stdout.flush()
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout for machines."""
     sys.stdout.write(json_text(value, ascii_only=True) + "\n")

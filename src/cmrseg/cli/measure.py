@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cmrseg.cli.analyse import show_result
+from cmrseg.cli.analyse import NoStudyDate, show_result
 from cmrseg.cli.common import EXIT_REVIEW, print_json
+from cmrseg.cli.patient import Age, Height, Sex, Weight
 
 
 def measure_command(
@@ -24,17 +25,34 @@ def measure_command(
     remote: Annotated[
         Path | None, typer.Option(help="NIfTI file of muscle known to be healthy, for --scar-method.")
     ] = None,
+    sex: Sex = None,
+    age: Age = None,
+    height: Height = None,
+    weight: Weight = None,
+    no_study_date: NoStudyDate = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON on stdout.")] = False,
 ) -> None:
     """Measure, check and report masks that a person or another program drew; no network is used."""
     from rich.console import Console
 
-    from cmrseg.analysis import write
+    from cmrseg.analysis import free_folder, write
     from cmrseg.drawn_masks import measure_masks
+    from cmrseg.naming import result_names
+    from cmrseg.patients import patient_of
     from cmrseg.report.tables import measurements_json
 
-    analysis = measure_masks(study, masks, scheme, scar_method=scar_method, remote_path=remote)
+    patient = patient_of(sex, age, height, weight)
+    free_folder(output, result_names([study])[0])
+    analysis = measure_masks(
+        study,
+        masks,
+        scheme,
+        scar_method=scar_method,
+        remote_path=remote,
+        patient=patient,
+        study_date=not no_study_date,
+    )
     folder = write(analysis, output)
     show_result(analysis, folder, Console(quiet=quiet or as_json, highlight=False))
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cmrseg.io.datasets.layout import Truth
 from cmrseg.io.nifti import SUFFIXES, read_labels
 from cmrseg.labels import CINE, LGE, LabelScheme
 from cmrseg.study import Image, Kind, Segmentation
+from cmrseg.text import printable
 
 _LAYOUTS = (acdc, mnms, emidec, myops)
 _RESULT, _NUMBERS = "run.json", "measurements.json"
@@ -111,7 +112,7 @@ def _of_truth(image: Image, truth: Truth) -> Stack:
 
 
 def _of_result(path: Path, studies: Path | None) -> Iterator[Stack]:
-    study = None if studies is None else read(_study_path(studies, str(_json(path / _RESULT)["study"])))
+    study = None if studies is None else read(_study_path(studies, _json(path / _RESULT)))
     for kind, scheme in _SCHEMES.items():
         masks = path / f"{kind}_segmentation.nii.gz"
         if not masks.is_file():
@@ -129,8 +130,16 @@ def _of_result(path: Path, studies: Path | None) -> Iterator[Stack]:
         yield Stack(Segmentation(labels[drawn], scheme, geometry, times, method="result"), seen)
 
 
-def _study_path(studies: Path, name: str) -> Path:
-    for path in (studies / name, *(studies / f"{name}{suffix}" for suffix in SUFFIXES)):
+def _study_path(studies: Path, run: Mapping[str, Any]) -> Path:
+    """The study of a result: by its path, as much of it as lies below the folder, else by the name of the result."""
+    name = str(run["study"])
+    parts = Path(str(run.get("study_path", ""))).parts
+    tails = [Path(*parts[k:]) for k in range(len(parts))]
+    for path in (
+        *(studies / tail for tail in tails if not tail.is_absolute() and tail.name),
+        *(studies / f"{name}{suffix}" for suffix in ("", *SUFFIXES)),
+        *(entry for entry in sorted(studies.glob("*")) if printable(entry.name) in (name, *map(str, tails[-1:]))),
+    ):
         if path.exists():
             return path
     raise UsageError(

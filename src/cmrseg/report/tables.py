@@ -75,7 +75,7 @@ def write_csv(analysis: Analysis, path: Path) -> None:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows([_cell(content) for content in _row(m)] for m in _measurements(analysis))
+    writer.writerows([cell(content) for content in _row(m)] for m in _measurements(analysis))
     write_text(path, buffer.getvalue())
 
 
@@ -110,7 +110,8 @@ def _row(measurement: Measurement) -> tuple[str | float | None, ...]:
     )
 
 
-def _cell(content: str | float | None) -> str | float | None:
+def cell(content: str | float | None) -> str | float | None:
+    """Content of a CSV cell: text without control characters, and nothing that a spreadsheet would run."""
     if not isinstance(content, str):
         return content
     text = _CONTROL_CHARACTERS.sub(" ", content).strip()

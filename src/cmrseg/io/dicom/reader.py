@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused
+from cmrseg.io.dicom import tags
 from cmrseg.io.dicom.findings import of_kind
 from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.patient import read_patient
 from cmrseg.io.dicom.pixels import read_pixels
+from cmrseg.io.dicom.records import Header
 from cmrseg.io.dicom.survey import Choice, Survey, choose, refuse_hopeless, refuse_nothing_found, stack_refused, survey
 from cmrseg.study import Finding, Image, Kind, Study
 
@@ -47,6 +50,7 @@ def study_name(path: Path) -> str:
 
 def _study(folder: Path, view: Survey) -> Study:
     images: list[Image] = []
+    headers: list[Header] = []
     findings: list[Finding] = []
     inputs: dict[str, str] = {}
     for selection in view.selections:
@@ -61,6 +65,7 @@ def _study(folder: Path, view: Survey) -> Study:
             findings.append(stack_refused(selection.kind, refusal))
             continue
         images.append(_image(choice, data))
+        headers.append(choice.judgement.read.frames[0].header)
         findings += [*choice.findings, *of_kind(choice.kind, odd)]
         findings += _blank(choice, data)
         inputs |= hashes
@@ -74,7 +79,19 @@ def _study(folder: Path, view: Survey) -> Study:
         patient=patient,
         findings=tuple(dict.fromkeys([*findings, *odd_entries])),
         inputs=dict(sorted(inputs.items())),
+        uid_sha256=_uid_sha256(headers[0]),
+        date=_date(headers[0]),
     )
+
+
+def _uid_sha256(header: Header) -> str:
+    """What stands for the Study Instance UID; empty for none."""
+    return hashlib.sha256(header.study_uid.encode()).hexdigest()[:16] if header.study_uid else ""
+
+
+def _date(header: Header) -> str:
+    day = tags.calendar_day(header.study_date)
+    return day.isoformat() if day else ""
 
 
 def _image(choice: Choice, data: NDArray[np.float32]) -> Image:
