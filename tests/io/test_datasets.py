@@ -286,7 +286,10 @@ def test_a_cine_and_a_late_enhancement_stack_are_both_read(tmp_path: Path, tiny_
     assert [(i.kind, i.n_frames) for i in study.images] == [("cine", 6), ("lge", 1)]
     assert [i.kind for i in folder.read(tmp_path, "lge").images] == ["lge"]
     (tmp_path / "case1_LGE.nii.gz").rename(tmp_path / "case1_b.nii.gz")
-    assert refusal(folder.read, tmp_path, "lge") == "no_lge"
+    assert [i.kind for i in folder.read(tmp_path, "lge").images] == ["lge"]  # the cine has phases and cannot be it
+    (tmp_path / "case1_b.nii.gz").rename(tmp_path / "case1_ed.nii.gz")
+    write_nifti(tiny_phantom, tmp_path / "case1_again.nii.gz")
+    assert refusal(folder.read, tmp_path) == "ambiguous"
 
 
 def test_masks_under_an_innocent_name_are_not_taken_for_an_image(tmp_path: Path, tiny_phantom: Phantom) -> None:

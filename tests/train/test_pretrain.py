@@ -20,7 +20,7 @@ from cmrseg.models.encoder_bundle import read_encoder_bundle, write_encoder_bund
 from cmrseg.models.mae import MaskedAutoEncoder
 from cmrseg.models.sam.checkpoints import load_image_encoder
 from cmrseg.models.sam.image_encoder import ImageEncoderViT
-from cmrseg.phantom import make_phantom, tiny, write_acdc_patient, write_dicom, write_nifti
+from cmrseg.phantom import make_phantom, tiny, write_acdc_patient, write_dicom, write_masks, write_nifti
 from cmrseg.segment.preprocess import InputSpec
 from cmrseg.train import pretrain as pretraining
 from cmrseg.train import unlabelled
@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_acdc_patient(hearts[1], root / "acdc" / "patient002")
     (root / "nifti" / "case3").mkdir(parents=True)
     write_nifti(hearts[2], root / "nifti" / "case3" / "case3_sax.nii.gz")
-    write_nifti(hearts[2], root / "nifti" / "case3" / "case3_gt.nii.gz")
+    write_masks(hearts[2], root / "nifti" / "case3" / "case3_gt.nii.gz")
     write_dicom(hearts[3], root / "dicom" / "case4")
     return root
 

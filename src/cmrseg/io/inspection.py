@@ -8,7 +8,7 @@ from cmrseg.errors import InputRefused
 from cmrseg.geometry import degrees_from_long_axis
 from cmrseg.io.dicom import inspect_dicom
 from cmrseg.io.dicom.inspection import Inspection, StackRow
-from cmrseg.io.nifti import is_nifti
+from cmrseg.io.nifti import is_nifti, is_pair
 from cmrseg.io.read import layout_of, named, os_errors_become_refusals, read
 from cmrseg.io.walk import files_below
 from cmrseg.study import Image, Kind, Study
@@ -50,7 +50,11 @@ def inspect(path: Path | str, kind: Kind | None = None) -> Inspection:
         study = read(path, kind)
     except InputRefused as error:
         refusal = (error.code, error.cause, error.remedy)
-    n_used = sum(is_nifti(Path(name)) or name.endswith(".h5") for name in study.inputs) if study else 0
+    n_used = (
+        sum(is_nifti(Path(name)) or is_pair(Path(name)) or name.endswith(".h5") for name in study.inputs)
+        if study
+        else 0
+    )
     return Inspection(
         name=study.name if study else path.name,
         n_files=len(files),

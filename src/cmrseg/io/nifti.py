@@ -66,14 +66,14 @@ class NiftiVolume:
         data: float32[T, Z, Y, X], slope and intercept applied.
         geometry: in LPS mm.
         frame_times_ms: float64[T] from the first phase on; None when the file does not say.
-        origin: for `write_labels`.
+        origin: for `write_labels`; None where no single file has this grid.
         findings: what was noticed and accepted.
     """
 
     data: NDArray[np.float32]
     geometry: Geometry
     frame_times_ms: NDArray[np.float64] | None
-    origin: NiftiOrigin
+    origin: NiftiOrigin | None
     findings: tuple[Finding, ...]
 
 
@@ -116,13 +116,12 @@ def volume_of(file: NiftiFile) -> NiftiVolume:
             "Give the whole short-axis stack, in one file or as a folder with one file per slice.",
         )
     grid = grid_of(file.header, file.values.shape[:3])
-    data = _scaled(file).transpose(3, *(grid.axes[k] for k in (2, 1, 0)))
-    data = np.ascontiguousarray(data)
-    _refuse_unusable(data)
+    data = np.ascontiguousarray(scaled(file).transpose(3, *(grid.axes[k] for k in (2, 1, 0))))
+    noticed = noticed_of(data)
     _refuse_swapped_phases(data)
     times, time_findings = frame_times_of(file.header, len(data))
     origin = NiftiOrigin(file.header, grid.axes, file.n_dimensions)
-    findings = file.findings + grid.findings + time_findings + _blank_slices(data)
+    findings = file.findings + grid.findings + time_findings + noticed
     return NiftiVolume(data, grid.geometry, times, origin, findings)
 
 
@@ -168,7 +167,7 @@ def read_labels(
     """
     file = load(path)
     grid = grid_of(file.header, file.values.shape[:3])
-    labels = convert(_scaled(file), scheme, target or scheme, merge)
+    labels = convert(scaled(file), scheme, target or scheme, merge)
     return np.ascontiguousarray(labels.transpose(3, *(grid.axes[k] for k in (2, 1, 0)))), grid.geometry
 
 
@@ -199,7 +198,7 @@ def read_labels_of(
     try:
         if isinstance(origin, NiftiOrigin) and not image.geometry.orientation_known:
             if same_voxels(origin.header, file.header):
-                labels = convert(_scaled(file), scheme, target or scheme, merge)
+                labels = convert(scaled(file), scheme, target or scheme, merge)
                 return np.ascontiguousarray(labels.transpose(3, *(origin.axes[k] for k in (2, 1, 0)))), image.geometry
             if _same_shape(origin.header, file.header) and not has_directions(origin.header):
                 raise InputRefused(
@@ -262,8 +261,8 @@ def _same_shape(first: Any, second: Any) -> bool:
     return bool(first["dim"][1:4].tolist() == second["dim"][1:4].tolist())
 
 
-def _scaled(file: NiftiFile) -> NDArray[np.float32]:
-    """float32(dim1, dim2, dim3, dim4) with slope and intercept; a slope of 0 or NaN means none."""
+def scaled(file: NiftiFile) -> NDArray[np.float32]:
+    """The values of a file as float32, shape as there, with slope and intercept; a slope of 0 or NaN means none."""
     slope, intercept = float(file.header["scl_slope"]), float(file.header["scl_inter"])
     if np.isnan(slope) or slope == 0:
         slope, intercept = 1.0, 0.0
@@ -279,7 +278,12 @@ def _scaled(file: NiftiFile) -> NDArray[np.float32]:
         return (file.values.astype(np.float64) * slope + intercept).astype(np.float32)
 
 
-def _refuse_unusable(data: NDArray[np.float32]) -> None:
+def noticed_of(data: NDArray[np.float32]) -> tuple[Finding, ...]:
+    """What is noticed of the values [T, Z, Y, X] of an image.
+
+    Raises:
+        InputRefused: `nonfinite`, `empty_image`.
+    """
     if not np.isfinite(data).all():
         raise InputRefused(
             "nonfinite", "The image holds NaN or infinity.", "Convert the original series again, without masking."
@@ -289,15 +293,11 @@ def _refuse_unusable(data: NDArray[np.float32]) -> None:
     if blank.size:
         which = "The image" if blank.size == len(data) else f"Phase {blank[0] + 1} of {len(data)}"
         raise InputRefused("empty_image", f"{which} is blank: all its voxels are equal.", "Give the image itself.")
-
-
-def _blank_slices(data: NDArray[np.float32]) -> tuple[Finding, ...]:
-    """A finding when single pictures of the stack hold one value only, as padding does."""
-    blank = np.argwhere(data.min(axis=(2, 3)) == data.max(axis=(2, 3)))
-    if not len(blank):
+    slices = np.argwhere(data.min(axis=(2, 3)) == data.max(axis=(2, 3)))
+    if not len(slices):
         return ()
-    message = f"{len(blank)} picture(s) of the stack are blank; nothing can be found there."
-    return (Finding("blank_images", "review", message, frame=int(blank[0][0]), slice=int(blank[0][1])),)
+    message = f"{len(slices)} image(s) of the stack are blank; nothing can be found there."
+    return (Finding("blank_images", "review", message, frame=int(slices[0][0]), slice=int(slices[0][1])),)
 
 
 def _refuse_swapped_phases(data: NDArray[np.float32]) -> None:

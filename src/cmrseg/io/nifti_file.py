@@ -106,6 +106,17 @@ def load(path: Path) -> NiftiFile:
             return _load_values(stream, header, magic, paths)
 
 
+def announced(path: Path) -> tuple[Any, tuple[int, int, int, int]]:
+    """Header of an image and the shape that it states, without the numbers; a cut file is not noticed.
+
+    Raises:
+        InputRefused: as `load`, as far as the header tells.
+    """
+    with _refusals(), _open(files_of(path)[0]) as stream:
+        header, _ = _read_header(stream)
+        return header, _shape(header, [])[0]
+
+
 def files_of(path: Path) -> tuple[Path, ...]:
     """The files that make up an image: one, or the header and the image of a pair.
 

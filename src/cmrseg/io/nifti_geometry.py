@@ -160,6 +160,41 @@ def _alike(one: NDArray[np.float64], other: NDArray[np.float64], shape: Any) -> 
     return bool(np.abs((one - other) @ np.vstack([corners, np.ones(4)])).max() <= _SAME_PLACE_MM)
 
 
+def plane_of(header: Any) -> tuple[NDArray[np.float64], bool]:
+    """Where a file of one slice lies; the thickness that it states moves nothing.
+
+    Returns:
+        float64[4, 4] to LPS mm, whose third column is the unit normal, and whether its directions are believed.
+
+    Raises:
+        InputRefused: `no_position` where the header gives no directions; as `grid_of` else.
+    """
+    header = header.copy()
+    mm = _MM_PER_UNIT.get(int(header["xyzt_units"]) & 0x07, 1.0)
+    header["pixdim"][3] = 1.0 / mm
+    if int(header["sform_code"]) > 0:
+        rows = np.array([header["srow_x"], header["srow_y"], header["srow_z"]], np.float64)
+        across = np.cross(rows[:, 0], rows[:, 1])
+        across /= max(float(np.linalg.norm(across)), 1e-12)
+        if rows[:, 2] @ across < 0:  # keeps the handedness that the q-form states as well
+            across = -across
+        for k, name in enumerate(("srow_x", "srow_y", "srow_z")):
+            header[name][2] = across[k] / mm
+    with np.errstate(invalid="ignore"):
+        mm, sizes = _sizes_mm(header)
+        affine, _ = _believed_affine(header, sizes, mm)
+    if affine is None:
+        raise InputRefused(
+            "no_position",
+            "The file does not say where its slice lies (no q-form or s-form).",
+            "Convert the original series again, so that each slice keeps its place, or give the stack in one file.",
+        )
+    known = not _is_along_the_world(affine)
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    affine[:3, 2] = normal / np.linalg.norm(normal)
+    return affine, known
+
+
 def _is_along_the_world(affine: NDArray[np.float64]) -> bool:
     """True when every axis runs exactly along left, front or head: no heart lies so; a program left directions out."""
     directions = np.abs(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)

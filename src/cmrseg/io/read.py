@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops, scarnet
-from cmrseg.io.nifti import is_nifti
+from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops, names, scarnet
+from cmrseg.io.datasets.candidates import candidates, images_below, is_pair_header
+from cmrseg.io.nifti import is_nifti, is_pair
+from cmrseg.io.nifti_file import announced, files_of
 from cmrseg.io.signature import is_dicom
 from cmrseg.io.walk import files_below
 from cmrseg.study import Kind, Study
@@ -94,7 +96,7 @@ def os_errors_become_refusals() -> Iterator[None]:
 
 
 def _layout_of_file(path: Path) -> Layout:
-    if is_nifti(path):
+    if is_nifti(path) or (is_pair(path) and not is_dicom(path)):
         return "nifti"
     if path.name.lower().endswith(_ARCHIVES):
         raise InputRefused("unreadable", "Archives are not read.", "Unpack it and give the folder.")
@@ -112,7 +114,7 @@ def _layout_of_folder(path: Path) -> Layout:
         return "acdc"
     if mnms.is_case(path):
         return "mnms"
-    if emidec.is_case(path):
+    if emidec.is_case(path) and not _is_cine(path):
         return "emidec"
     if myops.is_case(path):
         return "myops"
@@ -121,15 +123,35 @@ def _layout_of_folder(path: Path) -> Layout:
     files = files_below(path)
     if not files:
         raise InputRefused("not_found", "The folder holds no files.", "Give the folder that holds the study.")
-    if not any(is_nifti(p) for p in files):
+    images = images_below(path)
+    if not images:
         return "dicom"
-    if not any(is_dicom(p) for p in files if not is_nifti(p)):
+    halves = {half for image in images if is_pair_header(image) for half in _pair(image)}
+    if not any(is_dicom(p) for p in files if not is_nifti(p) and p not in halves):
         return "folder"
-    if folder.candidates(path):
+    if candidates(path):
         raise InputRefused(
-            "ambiguous", "The folder holds both DICOM and NIfTI images.", "Give the DICOM folder or the NIfTI file."
+            "ambiguous",
+            "The folder holds both DICOM and NIfTI images.",
+            "Give the NIfTI file itself, or put the DICOM files into a folder of their own and give that.",
         )
     return "dicom"  # beside it only masks, such as results of an earlier run
+
+
+def _pair(header: Path) -> tuple[Path, ...]:
+    try:
+        return files_of(header)
+    except InputRefused:  # said when the image is read
+        return (header,)
+
+
+def _is_cine(path: Path) -> bool:
+    """True when what lies in folders as EMIDEC's is named as a cine, or has phases."""
+    images = [image for image in images_below(path) if image.parent.name.lower() == "images"]
+    try:
+        return any(names.named_cine(Path(image.name)) or announced(image)[1][3] > 1 for image in images)
+    except InputRefused:  # said when the image is read
+        return False
 
 
 def _only_cine(study: Study, kind: Kind | None) -> Study:

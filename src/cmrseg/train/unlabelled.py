@@ -16,7 +16,8 @@ from torch import Tensor
 
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io import read
-from cmrseg.io.datasets import acdc, folder, mnms
+from cmrseg.io.datasets import acdc, mnms
+from cmrseg.io.datasets.candidates import candidates
 from cmrseg.io.nifti import is_nifti
 from cmrseg.io.signature import is_dicom
 from cmrseg.segment.preprocess import InputSpec, image_centre
@@ -145,7 +146,7 @@ def _below(here: UnlabelledStudy, *, top: bool = False) -> Iterator[UnlabelledSt
     if acdc.is_case(path) or mnms.is_case(path):
         yield here
         return
-    images = [p for p in folder.candidates(path) if p.parent == path]
+    images = candidates(path, deep=False)
     if images:
         yield from (UnlabelledStudy(p, (*here.names, p.name)) for p in images)
         return

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from cmrseg.errors import InputRefused
 from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth, image_of, patient_numbers, stack_frames, stack_masks
+from cmrseg.io.datasets.names import named_lge
 from cmrseg.io.files import sha256_of
 from cmrseg.io.nifti import read_labels, read_nifti
 from cmrseg.labels import CINE, MNMS
@@ -34,6 +35,8 @@ _FILE = re.compile(
     r"(?P<code>.+)_sa(?:_(?P<part>ED|ES|CINE))?(?P<gt>_gt)?\.nii(?:\.gz)?",
     re.IGNORECASE,
 )
+#: How the data sets call patients: A0S9V9, and three digits.
+_CODE = re.compile(r"[A-Z]\d[A-Z]\d[A-Z]\d|\d{3}", re.IGNORECASE)
 _TABLE = re.compile(r".*dataset.?information.*\.csv", re.IGNORECASE)
 _TABLE_LEVELS = 3
 #: An ED or ES file is a copy of one frame of the cine; below this correlation it is not.
@@ -58,8 +61,18 @@ class _Files:
 
 
 def is_case(folder: Path) -> bool:
-    """True when the folder is laid out as one M&Ms or M&Ms-2 patient."""
-    return any(not m["gt"] for _, m in _matches(folder))
+    """True when the folder is laid out as one M&Ms or M&Ms-2 patient: files with the data set's names or masks.
+
+    Other people's short-axis files end in ``_sa`` too; those are a plain folder, unless their code stands in the data
+    set's table.
+    """
+    matches = _matches(folder)
+    images = [(path, m) for path, m in matches if not m["gt"] and not named_lge(Path(path.name))]
+    if not images:
+        return False
+    if any(m["gt"] or _CODE.fullmatch(m["code"]) for _, m in matches):
+        return True
+    return any(_table_row(folder, m["code"]) for _, m in images)
 
 
 def cases(root: Path) -> list[Case]:
@@ -141,7 +154,7 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def _matches(folder: Path) -> list[tuple[Path, re.Match[str]]]:
-    pairs = ((path, _FILE.fullmatch(path.name)) for path in sorted(folder.glob("*.nii*")))
+    pairs = ((path, _FILE.fullmatch(path.name)) for path in sorted(folder.glob("*")))
     return [(path, match) for path, match in pairs if match and not path.name.startswith(".")]
 
 

@@ -60,7 +60,7 @@ def truth(folder: Path) -> Truth:
 
 
 def _files(folder: Path) -> list[tuple[Path, re.Match[str]]]:
-    matches = ((path, _FILE.fullmatch(path.name)) for path in sorted(folder.glob("*.nii*")))
+    matches = ((path, _FILE.fullmatch(path.name)) for path in sorted(folder.glob("*")))
     return [(path, match) for path, match in matches if match and not path.name.startswith(".")]
 
 
