@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint dev wheel clean
+.PHONY: help demo picture test lint dev wheel clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -36,10 +36,14 @@ help: ## this list
 demo: $(ENV)/.ready ## analyse a synthetic study and say where the report is
 	@$(ENV)/bin/cmrseg demo --output demo
 
+picture: $(TEST_ENV)/.ready ## take the picture of the report that README.md shows, from the demo
+	@$(TEST_ENV)/bin/python benchmarks/report_picture.py
+
 $(ENV)/.ready: pyproject.toml
 	$(call new_env,$(ENV))
-	@echo "Installing cmrseg and what it needs ..."
-	@$(ENV)/bin/python $(PIP_INSTALL) --editable .
+	@echo "Installing cmrseg and what it needs, which may take some minutes:"
+	@set -o pipefail; $(ENV)/bin/python -m pip install --disable-pip-version-check --no-compile --progress-bar off --editable . \
+		| sed -u -n -E 's/^Collecting ([A-Za-z0-9_.-]+).*/  \1/p; s/^Installing collected packages.*/  unpacking .../p'
 	@touch $@
 
 dev: $(ENV)/.ready ## the same environment with everything for development, and the commit hooks

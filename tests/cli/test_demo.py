@@ -19,6 +19,8 @@ from cmrseg.errors import InputRefused
 from cmrseg.phantom import tiny
 from cmrseg.study import Finding, Verdict
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize(
     ("key", "true", "measured", "difference", "close"),
@@ -69,6 +71,8 @@ def test_a_demo_that_meets_the_truth(stand_in: dict[str, float], tmp_path: Path)
     assert result.exit_code == EXIT_DONE, result.output
     assert str(tmp_path / "out" / "result" / STUDY_NAME / "report.html") in result.stdout
     assert "review" in result.stdout
+    steps = [result.stdout.index(step) for step in ("Making a synthetic study", "Analysing it", "Comparing with")]
+    assert steps == sorted(steps)
     assert "Look at [the] apex." in result.stdout
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["truth"] == record["measured"]
@@ -122,3 +126,11 @@ def test_the_shipped_bundle_comes_close_to_the_truth(tmp_path: Path) -> None:
     """Ejection fractions within 3 points, volumes and mass within 10 %, of a heart the bundle was never shown."""
     result = run_demo(tmp_path / "out")
     assert result.close, [(c.key, c.true, c.measured) for c in result.comparisons]
+
+    # the picture in README.md is of this very demo
+    shown = json.loads((ROOT / "docs" / "images" / "report.json").read_text(encoding="utf-8"))
+    written = tmp_path / "out" / "result" / STUDY_NAME / "measurements.json"
+    measured = json.loads(written.read_text(encoding="utf-8"))
+    assert shown["verdict"] == measured["verdict"], "the picture is out of date: make picture"
+    for key, value in shown["measured"].items():
+        assert measured[key] == pytest.approx(value, abs=0.5), f"the picture is out of date in {key}: make picture"

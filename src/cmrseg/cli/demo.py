@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,7 +79,7 @@ def demo_command(
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Make a synthetic study as DICOM, analyse it, compare with the truth, and say where the report is."""
-    demo = run_demo(output)
+    demo = run_demo(output, typer.echo)
     report = (output / "result" / STUDY_NAME / "report.html").resolve()
     _show(demo, report)
     if open_report:
@@ -90,12 +90,13 @@ def demo_command(
         raise typer.Exit(EXIT_REVIEW)
 
 
-def run_demo(output: Path) -> Demo:
+def run_demo(output: Path, say: Callable[[str], None] = lambda text: None) -> Demo:
     """Write the study, its analysis and the comparison into a folder that appears whole or not at all.
 
     Args:
         output: gets ``synthetic-heart/`` (DICOM), ``result/synthetic-heart/`` (the analysis) and ``run.json`` (the
             comparison). Replaced if it is an older demo.
+        say: is told each step before it begins.
 
     Raises:
         CmrsegError: as `analyse`; OutputError when `output` is something else than an older demo.
@@ -106,10 +107,14 @@ def run_demo(output: Path) -> Demo:
     from cmrseg.phantom import make_phantom, write_dicom
 
     with output_folder(output, replace=True) as folder:
+        say("Making a synthetic study as DICOM ...")
         phantom = make_phantom()
         study = folder / STUDY_NAME
         write_dicom(phantom, study)
+        slices, phases = phantom.image.n_slices, phantom.image.n_frames
+        say(f"Analysing it: {slices} slices of {phases} phases, which may take a minute ...")
         analysis, _ = analyse(study, folder / "result")
+        say("Comparing with the truth ...")
         measurements = analysis.parts[0].measurements
         comparisons = compare(phantom.truth.numbers(), {key: measurements[key] for key in COMPARED})
         record = {

@@ -24,6 +24,7 @@ from cmrseg.report.together import side_by_side
 from cmrseg.report.values import number
 from cmrseg.report.words import ABBREVIATIONS, STATUS_WORDS
 from cmrseg.study import Analysis, Kind, Part, Patient, Verdict
+from cmrseg.text import encodable
 
 #: What builds the page of each kind of stack. A page names its own template.
 PAGES: Mapping[Kind, Callable[[Part], CinePage | LgePage]] = {"cine": cine_page, "lge": lge_page}
@@ -110,7 +111,8 @@ def render(analysis: Analysis) -> str:
 
 def css_text(text: str) -> str:
     """A text inside the quotes of a style sheet; whatever could end them, or the sheet, is written as its code."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in " _-") else f"\\{ord(c):06x}" for c in text)
+    plain = encodable(text)
+    return "".join(c if c.isascii() and (c.isalnum() or c in " _-") else f"\\{ord(c):06x}" for c in plain)
 
 
 def _asset(name: str) -> str:
