@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
 from cmrseg.io.dicom import tags
-from cmrseg.io.dicom.records import Frame, Header
+from cmrseg.io.dicom.hints import dixon_part
+from cmrseg.io.dicom.records import DIXON_IMAGES, Frame, Header
 
 IMAGE_TYPE = Tag("ImageType")
 FRAME_TYPE = Tag("FrameType")
@@ -27,6 +28,8 @@ SCANNING_SEQUENCE = Tag("ScanningSequence")
 INVERSION_RECOVERY = Tag("InversionRecovery")
 ECHO_TIME = Tag("EchoTime")
 EFFECTIVE_ECHO_TIME = Tag("EffectiveEchoTime")
+ECHO_PULSE = Tag("EchoPulseSequence")
+REFOCUSED_ECHOES = Tag("RFEchoTrainLength")
 NOMINAL_INTERVAL = Tag("NominalInterval")
 RR_NOMINAL = Tag("RRIntervalTimeNominal")
 HEART_RATE = Tag("HeartRate")
@@ -61,6 +64,8 @@ FRAME_TAGS: tuple[BaseTag, ...] = (
     INVERSION_RECOVERY,
     ECHO_TIME,
     EFFECTIVE_ECHO_TIME,
+    ECHO_PULSE,
+    REFOCUSED_ECHOES,
     NOMINAL_INTERVAL,
     RR_NOMINAL,
     HEART_RATE,
@@ -117,7 +122,7 @@ def make_frame(header: Header, index: int, find: Find, phase_index: float | None
         header=header,
         index=index,
         image_type=image_type,
-        component=_component(image_type, complex_component, ge_kind),
+        component=_component(image_type, complex_component, ge_kind, header.description),
         position=_position(find(POSITION)),
         orientation=_orientation(find(ORIENTATION)),
         spacing_rc=_spacing(find(SPACING)),
@@ -128,6 +133,7 @@ def make_frame(header: Header, index: int, find: Find, phase_index: float | None
         inversion_ms=_inversion_ms(find),
         inversion_recovery="IR" in tags.text(find(SCANNING_SEQUENCE)).upper().split("\\")
         or tags.text(find(INVERSION_RECOVERY)).upper() == "YES",
+        spin_echo=_spin_echo(find),
         echo_ms=_positive(_first(tags.number, find, ECHO_TIME, EFFECTIVE_ECHO_TIME)),
         rr_ms=_plausible_rr(_first(tags.number, find, NOMINAL_INTERVAL, RR_NOMINAL)),
         heart_rate_bpm=_plausible_rate(tags.number(find(HEART_RATE))),
@@ -179,15 +185,33 @@ def _spacing(found: Any) -> tuple[float, ...] | None:
     return spacing if spacing is not None and min(spacing) > 0 else None
 
 
-def _component(image_type: tuple[str, ...], complex_component: str, ge_kind: int | None) -> str:
-    """Magnitude, phase, or real, from ComplexImageComponent, the later values of ImageType, or GE's private number."""
+def _component(image_type: tuple[str, ...], complex_component: str, ge_kind: int | None, description: str) -> str:
+    """Magnitude, phase, or real, from ComplexImageComponent, the later values of ImageType, or GE's private number.
+
+    Of a Dixon acquisition what is not water is named, by ImageType or else by the description.
+    """
     kinds = {
-        "phase": {"P", "PHASE", "PHASE MAP", "VELOCITY", "I", "IMAGINARY", "PHASE CONTRAST"},
+        "fat": {"FAT", "F", "FAT_FRACTION", "FATFRACTION", "FF", "WATER_FRACTION", "R2_STAR", "R2STAR"},
+        "opposed-phase": {"OPP_PHASE", "OPPPHASE", "OPPOSED_PHASE", "OUT_PHASE", "OUTPHASE", "OP"},
         "real": {"R", "R_IR", "REAL", "PSIR", "PS", "CR", "CORRECTED REAL"},
+        "phase": {"P", "PHASE", "PHASE MAP", "VELOCITY", "I", "IMAGINARY", "PHASE CONTRAST"},
     }
-    words = {complex_component, *image_type[2:]}
-    named = next((kind for kind in ("real", "phase") if words & kinds[kind]), None)
-    return named or GE_IMAGE_KINDS.get(ge_kind or 0, "magnitude")
+    values = {complex_component, *image_type[2:]}
+    named = next((kind for kind, known in kinds.items() if values & known), "")
+    if not named and not values & {"WATER", "W"}:
+        named = "in-phase" if values & DIXON_IMAGES else dixon_part(description)
+    return (named if named != "water" else "") or GE_IMAGE_KINDS.get(ge_kind or 0, "magnitude")
+
+
+def _spin_echo(find: Find) -> bool:
+    """True when refocusing pulses make the echoes, as the file says of its sequence."""
+    kinds = set(tags.text(find(SCANNING_SEQUENCE)).upper().split("\\"))
+    if kinds & {"SE", "GR", "EP"}:
+        return "SE" in kinds and "GR" not in kinds
+    pulse = tags.text(find(ECHO_PULSE)).upper()
+    if pulse:
+        return pulse == "SPIN"
+    return (tags.number(find(REFOCUSED_ECHOES)) or 0.0) > 1
 
 
 def _inversion_ms(find: Find) -> float | None:

@@ -11,7 +11,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from cmrseg.io.dicom.evidence import Judgement, against_short_axis, common_evidence, named_otherwise
+from cmrseg.io.dicom.evidence import (
+    OVERRULED_POINTS,
+    Judgement,
+    against_short_axis,
+    another_by_type,
+    called_otherwise,
+    common_evidence,
+    name_doubts,
+    spin_echo,
+)
+from cmrseg.io.dicom.pace import SAME_MOMENT_MS
 from cmrseg.io.dicom.phases import CARDIAC_TIMES
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.stacks import Stack
@@ -27,10 +37,12 @@ USUAL_INVERSION_MS = (150.0, 450.0)
 MAX_ECHO_MS = 20.0
 #: More images of a slice than anyone repeats; perfusion has 40 to 80.
 MAX_REPEATS = 16
-#: Images of a slice that spread more over the heart beat are phases of it. Repeats are taken at one moment.
-SAME_MOMENT_MS = 100.0
 #: Values of ImageType of an average of motion-corrected repeats, which is derived and yet the picture to read.
 _AVERAGES = frozenset(("MOCO", "AVE", "AVG", "MEAN", "AVERAGE"))
+
+#: Components of the signal that are signed, and images of a Dixon acquisition in which scar cannot be told.
+_SIGNED = frozenset(("phase", "real"))
+_NOT_WATER = frozenset(("fat", "opposed-phase"))
 
 
 def judge_lge(stack: Stack, stacks: Sequence[Stack] = (), *, forced: bool = False) -> Judgement:
@@ -39,16 +51,17 @@ def judge_lge(stack: Stack, stacks: Sequence[Stack] = (), *, forced: bool = Fals
     Args:
         stack: to judge.
         stacks: all of the study: a stack that is called phase-sensitive is the magnitude when its signed twin is here.
-        forced: the user says that it is one: any direction, and neither a name nor an inversion time are needed.
+        forced: the user says that it is one: any direction and any name are accepted, and no inversion time is needed.
     """
     part = latest(stack)
     signed = _phase_sensitive(stack, stacks)
-    against = _against(stack, part, forced)
-    if against:
-        return Judgement(stack, None, against, signed)
+    against, overruled = _against(stack, part, forced), _overruled(stack)
+    if against or (overruled and not forced):
+        return Judgement(stack, None, against or overruled[0], signed)
     points, reasons = common_evidence(stack)
     more_points, more_reasons = _evidence(stack)
     points, reasons = points + more_points, reasons + more_reasons
+    points -= OVERRULED_POINTS * len(overruled)
     if part.repeats != stack.repeats:
         points -= 3
         reasons.append(f"the last of {stack.n_images} images per slice")
@@ -64,7 +77,7 @@ def judge_lge(stack: Stack, stacks: Sequence[Stack] = (), *, forced: bool = Fals
         phase_sensitive=signed,
         average=_is_average(stack),
         part=part,
-        doubts=tuple(_doubts(stack, signed, forced)),
+        doubts=(*_doubts(stack, signed, forced), *name_doubts(stack, "lge", overruled)),
     )
 
 
@@ -92,17 +105,36 @@ def inversion_ms(stack: Stack) -> float | None:
 
 
 def _against(stack: Stack, part: Stack, forced: bool) -> str:
-    against = named_otherwise(stack)
+    """What speaks against LGE, whatever the user says; empty when nothing does."""
+    against = another_by_type(stack)
+    if not against and not forced:
+        against = _called_another(stack)
+    component = stack.frames[0].component
+    if not against and component in _NOT_WATER:
+        against = f"{component} images of a Dixon acquisition"
+    against = against or against_short_axis(stack, LGE_DISTANCE_MM, forced) or _against_repeats(stack, part, forced)
     if against:
         return against
-    if "early enhancement" in stack.hints:
-        return "called early enhancement"
-    against = against_short_axis(stack, LGE_DISTANCE_MM, forced) or _against_repeats(stack, part, forced)
-    if against:
-        return against
-    if stack.frames[0].component == "phase" and not (forced or "phase-sensitive" in stack.reconstructions):
+    if component == "phase" and not (forced or "phase-sensitive" in stack.reconstructions):
         return "phase images that are not called PSIR"
     return "" if forced else _against_contrast(stack)
+
+
+def _called_another(stack: Stack) -> str:
+    early = "called early enhancement" if "early enhancement" in stack.hints else ""
+    return called_otherwise(stack) or early
+
+
+def _overruled(stack: Stack) -> list[str]:
+    """What speaks against LGE and may be overruled by the user."""
+    return [reason for reason in (_called_another(stack), _long_echo(stack) or spin_echo(stack)) if reason]
+
+
+def _long_echo(stack: Stack) -> str:
+    echoes = [frame.echo_ms for frame in stack.frames if frame.echo_ms is not None]
+    if echoes and float(np.median(echoes)) > MAX_ECHO_MS:
+        return f"echo time {float(np.median(echoes)):.0f} ms: T2-weighted or black blood"
+    return ""
 
 
 def _against_repeats(stack: Stack, part: Stack, forced: bool) -> str:
@@ -112,9 +144,9 @@ def _against_repeats(stack: Stack, part: Stack, forced: bool) -> str:
     if stack.n_images == 1:
         return ""
     several = f"{stack.n_images} images per slice"
-    if "cine" in stack.hints or _spread_over_the_beat(stack):
+    if ("cine" in stack.hints and not forced) or _spread_over_the_beat(stack):
         return f"{several}, phases of the heart beat"
-    if stack.n_images > MAX_REPEATS or not (forced or "lge" in stack.hints):
+    if stack.n_images > MAX_REPEATS or not (forced or _named(stack)):
         return several
     if any(len({(f.image_type, f.echo_ms) for f in found}) > 1 for found in stack.slices):
         return f"{several} that differ in image type or echo time"
@@ -125,10 +157,7 @@ def _against_repeats(stack: Stack, part: Stack, forced: bool) -> str:
 
 def _against_contrast(stack: Stack) -> str:
     """What speaks against inversion recovery late after contrast; empty when nothing does."""
-    echoes = [frame.echo_ms for frame in stack.frames if frame.echo_ms is not None]
-    if echoes and float(np.median(echoes)) > MAX_ECHO_MS:
-        return f"echo time {float(np.median(echoes)):.0f} ms: T2-weighted or black blood"
-    if "lge" in stack.hints:
+    if _named(stack):
         return ""
     n_inverted = sum(frame.inverted for frame in stack.frames)
     if n_inverted == 0:
@@ -142,7 +171,10 @@ def _against_contrast(stack: Stack) -> str:
 def _evidence(stack: Stack) -> tuple[int, list[str]]:
     """Points and reasons for late enhancement."""
     points, reasons = 0, []
-    if "lge" in stack.hints:
+    if stack.frames[0].component == "in-phase":
+        points -= 2
+        reasons.append("in-phase images")
+    if _named(stack):
         points += 2
         reasons.append("called LGE")
     time, (low, high) = inversion_ms(stack), USUAL_INVERSION_MS
@@ -158,17 +190,22 @@ def _evidence(stack: Stack) -> tuple[int, list[str]]:
     return points, reasons
 
 
+def _named(stack: Stack) -> bool:
+    """True when a name says LGE; that of a protocol or a sequence counts only in favour."""
+    return "lge" in stack.hints | stack.supported
+
+
 def _is_average(stack: Stack) -> bool:
     return stack.frames[0].derived and bool(_AVERAGES.intersection(stack.frames[0].image_type))
 
 
 def _phase_sensitive(stack: Stack, stacks: Sequence[Stack]) -> bool:
     """Signed signal, by the image type; else by the name, unless the signed images of the same places are here too."""
-    if stack.frames[0].component != "magnitude":
+    if stack.frames[0].component in _SIGNED:
         return True
     if stack.reconstructions != {"phase-sensitive"}:
         return False
-    return not any(other.frames[0].component != "magnitude" and _same_places(stack, other) for other in stacks)
+    return not any(other.frames[0].component in _SIGNED and _same_places(stack, other) for other in stacks)
 
 
 def _same_places(first: Stack, second: Stack) -> bool:
@@ -206,7 +243,7 @@ def _doubts(stack: Stack, signed: bool, forced: bool) -> list[Finding]:
 def _thin_evidence(stack: Stack) -> str:
     """Where name, pulse and time do not all speak for LGE, what it rests on; empty where they do."""
     time, (low, high) = inversion_ms(stack), USUAL_INVERSION_MS
-    named = "lge" in stack.hints
+    named = _named(stack)
     if named and not stack.inverted:
         return "by its name alone; the files tell of no inversion pulse"
     if time is None and not named:

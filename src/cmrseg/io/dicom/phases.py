@@ -39,7 +39,8 @@ CARDIAC_TIMES = ("TriggerTime", "NominalCardiacTriggerDelayTime", "ActualCardiac
 PHASE_NUMBERS = ("TemporalPosition", "TemporalPositionIndex", "PhilipsPhaseNumber", "DimensionIndexValues")
 #: Keys that exist to tell the phases apart; the others tell images apart and may do so in any order.
 _MEANT = PHASE_KEYS[: PHASE_KEYS.index("AcquisitionTime")]
-_PERCENTAGE, _OFFSET = "NominalPercentageOfCardiacPhase", "TemporalPositionTimeOffset"
+#: A share of the R-R interval, and seconds since the first phase.
+PERCENTAGE, OFFSET = "NominalPercentageOfCardiacPhase", "TemporalPositionTimeOffset"
 #: A cardiac time that takes at least this many values in a slice is meant to tell phases apart.
 MIN_DISTINCT_TIMES = 5
 #: A step between two phases of this many usual steps means that one is missing.
@@ -306,11 +307,11 @@ def frame_times(order: Order) -> NDArray[np.float64] | None:
     told = [found for found, own in zip(order.cells, order.keys, strict=True) if own == key]
     intervals = [frame.rr_ms for found in order.cells for frame in found if frame.rr_ms is not None]
     rr_ms = float(np.median(intervals)) if intervals else None
-    if key is not None and key in (*CARDIAC_TIMES, _PERCENTAGE, _OFFSET):
+    if key is not None and key in (*CARDIAC_TIMES, PERCENTAGE, OFFSET):
         values = np.asarray(np.median([[frame.phase[key] for frame in found] for found in told], axis=0), np.float64)
         if key in CARDIAC_TIMES:
             return np.asarray(values * milliseconds(told, key))
-        if key == _OFFSET:
+        if key == OFFSET:
             # The offset counts from a moment that the standard leaves to the scanner; the first phase begins the beat.
             return np.asarray((values - values[0]) * 1000.0)
         if rr_ms is not None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from cmrseg.errors import RefusalCode
 
 Vector = tuple[float, ...]
+#: Values of ImageType that name an image of a Dixon acquisition other than fat.
+DIXON_IMAGES = frozenset(("WATER", "W", "IN_PHASE", "INPHASE", "IP"))
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Header:
         series_number: None when absent.
         modality: as written, e.g. ``MR``; empty when absent.
         secondary_capture: a screenshot or a scanned page, by its SOP class.
-        description: series, protocol and sequence names, for `hints` only.
+        description, protocol, sequence: SeriesDescription, ProtocolName and SequenceName, for `hints` only.
         rows, columns, n_frames: size of the pixel data.
         bits_allocated, bits_stored, high_bit, signed, samples: layout of a pixel.
         inverted: MONOCHROME1, where large values are dark.
@@ -66,6 +68,8 @@ class Header:
     modality: str
     secondary_capture: bool
     description: str
+    protocol: str
+    sequence: str
     rows: int
     columns: int
     n_frames: int
@@ -101,7 +105,8 @@ class Frame:
         header: the file it is in.
         index: place in the file's pixel data, from 0.
         image_type: the values of ImageType or FrameType, upper case.
-        component: ``magnitude``, ``phase`` or ``real`` (also for phase-sensitive inversion recovery).
+        component: ``magnitude``, ``phase`` or ``real`` (also for phase-sensitive inversion recovery); of a Dixon
+            acquisition ``magnitude`` for water, ``in-phase``, ``opposed-phase`` and ``fat``.
         position: ImagePositionPatient in LPS mm, or None.
         orientation: ImageOrientationPatient, direction of a row then of a column, or None.
         spacing_rc: PixelSpacing in mm as DICOM orders it: distance of rows, then distance of columns; or None.
@@ -110,6 +115,7 @@ class Frame:
         slope, intercept: rescale to the stored meaning of the intensities.
         inversion_ms: time after the inversion pulse; None when absent or 0.
         inversion_recovery: the sequence is said to begin with an inversion pulse.
+        spin_echo: echoes are made by refocusing pulses, as in black-blood and T2-weighted images.
         echo_ms: None when absent.
         rr_ms: nominal R-R interval; None when absent or not plausible.
         heart_rate_bpm: None when absent or not plausible.
@@ -128,14 +134,16 @@ class Frame:
     intercept: float
     inversion_ms: float | None
     inversion_recovery: bool
+    spin_echo: bool
     echo_ms: float | None
     rr_ms: float | None
     heart_rate_bpm: float | None
 
     @property
     def derived(self) -> bool:
-        """Computed from other images rather than acquired."""
-        return "DERIVED" in self.image_type[:1] or "SECONDARY" in self.image_type[1:2]
+        """Computed from other images rather than acquired; the parts of a Dixon acquisition are its reconstruction."""
+        computed = "DERIVED" in self.image_type[:1] or "SECONDARY" in self.image_type[1:2]
+        return computed and not DIXON_IMAGES.intersection(self.image_type[2:])
 
     @property
     def inverted(self) -> bool:

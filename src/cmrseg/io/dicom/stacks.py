@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmrseg.geometry import degrees_from_long_axis
-from cmrseg.io.dicom.hints import hints, letters, reconstruction
-from cmrseg.io.dicom.records import Damage, Frame
+from cmrseg.io.dicom.hints import called_cine, hints, letters, reconstruction
+from cmrseg.io.dicom.records import Damage, Frame, Header
 from cmrseg.io.slices import SAME_PLACE_MM
 
 #: Direction cosines of parallel images differ by less; 0.01 is half a degree.
@@ -93,8 +93,33 @@ class Stack:
 
     @cached_property
     def hints(self) -> frozenset[str]:
-        """What the descriptions hint at."""
+        """What the series are called, by their descriptions, or by a protocol's name where these tell nothing."""
+        return self.described or self.protocol_hints
+
+    @cached_property
+    def described(self) -> frozenset[str]:
+        """What the series descriptions hint at."""
         return frozenset().union(*(hints(description) for description in self._descriptions))
+
+    @cached_property
+    def protocol_hints(self) -> frozenset[str]:
+        """What protocol names hint at that are not those of the whole examination."""
+        return frozenset().union(*(hints(header.protocol) for header in self._headers))
+
+    @cached_property
+    def supported(self) -> frozenset[str]:
+        """What protocol and sequence names add in favour of a kind; never a reason against one."""
+        of_sequences = frozenset().union(*(hints(header.sequence) for header in self._headers))
+        return (self.protocol_hints | of_sequences) & {"cine", "lge", "short axis"}
+
+    @property
+    def called_cine(self) -> bool:
+        """True when a series description says cine by more than the name of a sequence."""
+        return any(called_cine(description) for description in self._descriptions)
+
+    @cached_property
+    def _headers(self) -> tuple[Header, ...]:
+        return tuple({frame.header.number: frame.header for frame in self.frames}.values())
 
     @cached_property
     def _descriptions(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from cmrseg.io.dicom.evidence import Judgement
 from cmrseg.io.dicom.findings import choice_findings, describe, series_numbers
 from cmrseg.io.dicom.grid import Grid, build_grid
 from cmrseg.io.dicom.lost import refuse_lost_slice
+from cmrseg.io.dicom.names import without_examination_names
 from cmrseg.io.dicom.patient import refuse_mixed_patients
 from cmrseg.io.dicom.phases import EXPORT_AGAIN
 from cmrseg.io.dicom.pixels import same_pixels
@@ -59,7 +60,7 @@ def survey(path: Path, kind: Kind | None = None) -> Survey:
     Raises:
         InputRefused: `not_found`, `too_large` for too many files.
     """
-    found = scan(path)
+    found = without_examination_names(scan(path))
     stacks, unplaced = build_stacks(found.frames)
     wanted = (kind,) if kind else KINDS
     selections = tuple(select(stacks, one, forced=kind is not None) for one in wanted)
