@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +30,14 @@ SETTING_HEADINGS = {
     "kind": "Analysed as",
     "clean_up": "Largest region kept, holes filled",
     "threads": "Threads",
+    "study_date": "Date of the examination kept",
     "scheme": "Label scheme",
     "scar_method": "Scar method",
 }
 #: Digits of a hash that tell two studies or files apart for a reader.
 HASH_DIGITS = 12
+#: More files than these are not listed one by one.
+LISTED_FILES = 40
 
 
 def source_lines(part: Part) -> list[Line]:
@@ -73,6 +76,7 @@ def run_lines(analysis: Analysis) -> tuple[Line, ...]:
         ("Machine", _machine(run.get("device"))),
         ("Finished", finished(analysis)),
         ("Time taken", _timings(run.get("timings_s"))),
+        ("Fingerprint", str(run.get("fingerprint") or "")),
     ]
     return tuple((heading, text) for heading, text in lines if text)
 
@@ -126,25 +130,19 @@ def _timings(timings: object) -> str:
 
 
 def trace(analysis: Analysis) -> tuple[str, ...]:
-    """Path of the study, its date and a short hash of its UID, as far as run.json tells them."""
+    """Day of the examination, what stands for its UID, and the study's path, as far as run.json tells them."""
     run = analysis.run
     uid = str(run.get("study_uid_sha256") or "")[:HASH_DIGITS]
-    told = (
-        ("study date", run.get("study_date")),
-        ("path", run.get("study_path")),
-        ("hash of the study's UID", uid),
-    )
+    told = (("examined", run.get("study_date")), ("UID hash", uid), ("path", run.get("study_path")))
     return tuple(f"{words} {value}" for words, value in told if value)
 
 
 def file_lines(analysis: Analysis) -> tuple[Line, ...]:
-    """Names of the files that each stack was made of, as far as run.json tells them."""
-    files = analysis.run.get("files")
-    if isinstance(files, Mapping):
-        return tuple((_heading(KINDS.get(str(kind), str(kind)), {}), _names(names)) for kind, names in files.items())
-    return (("Files", _names(files)),) if files else ()
-
-
-def _names(names: object) -> str:
-    listed: Iterable[object] = names if isinstance(names, list | tuple) else [names]
-    return ", ".join(str(name) for name in listed)
+    """Every file that was read, with the first digits of its SHA-256; of many their number."""
+    inputs = analysis.run.get("inputs_sha256")
+    if not isinstance(inputs, Mapping) or not inputs:
+        return ()
+    if len(inputs) > LISTED_FILES:
+        first, *_, last = inputs
+        return ((f"{len(inputs)} files", f"{first} to {last}. The SHA-256 of each stands in run.json."),)
+    return tuple((str(name), f"SHA-256 {str(value)[:HASH_DIGITS]} …") for name, value in inputs.items())
