@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 from cmrseg.geometry import Geometry
 
@@ -80,6 +79,8 @@ def perimeter_mm(region_YX: Mask, spacing_yx_mm: tuple[float, float]) -> float:
 def _of_region(region_YX: Mask, spacing_yx_mm: tuple[float, float]) -> tuple[float, float, float]:
     """Solidity, circularity and eccentricity of one region."""
     y_mm, x_mm = spacing_yx_mm
+    from scipy.spatial import ConvexHull  # slow to load, and of no use to a cine
+
     area = float(region_YX.sum()) * x_mm * y_mm
     places = np.argwhere(region_YX) * np.array([y_mm, x_mm])
     corners = np.concatenate([places + np.array([a * y_mm, b * x_mm]) / 2 for a in (-1, 1) for b in (-1, 1)])
