@@ -174,7 +174,11 @@ def _load_values(stream: IO[bytes], header: Any, magic: bytes, paths: tuple[Path
         slips.append("a few zeros follow the image")
     values = np.frombuffer(content, dtype).reshape(shape, order="F")
     findings = tuple(
-        Finding("header_slip", "info", f"The NIfTI header is not in order ({slip}); the length of the file tells.")
+        Finding(
+            "header_slip",
+            "info",
+            f"The NIfTI header is not in order ({slip}); the length of the file tells what was meant.",
+        )
         for slip in slips
     )
     return NiftiFile(header, values, n_dimensions, paths, findings)
