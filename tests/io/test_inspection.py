@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from cmrseg.errors import InputRefused
@@ -49,6 +51,20 @@ def test_a_refused_study_is_shown_with_its_refusal(tmp_path: Path, tiny_phantom:
     assert inspection.refusal is not None
     assert inspection.refusal[0] == "ambiguous"
     assert (inspection.n_files, inspection.stacks) == (2, ())
+
+
+def test_stacks_of_several_files_are_counted_apart(tmp_path: Path, tiny_phantom: Phantom) -> None:
+    write_nifti(tiny_phantom, tmp_path / "whole.nii.gz")
+    whole = nib.load(tmp_path / "whole.nii.gz")
+    pixels = np.asanyarray(whole.dataobj)
+    for z in range(8):
+        affine = whole.affine.copy()
+        affine[:3, 3] += affine[:3, 2] * z
+        nib.save(nib.Nifti1Image(pixels[:, :, z : z + 1], affine), tmp_path / f"cine_b{z}.nii.gz")
+    nib.save(nib.Nifti1Image(pixels[..., 0], whole.affine), tmp_path / "lge.nii.gz")
+    (tmp_path / "whole.nii.gz").unlink()
+    rows = inspect(tmp_path).stacks
+    assert [(row.taken_as, row.n_files, row.n_slices) for row in rows] == [("cine", 8, 8), ("lge", 1, 8)]
 
 
 def test_nothing_to_show(tmp_path: Path) -> None:

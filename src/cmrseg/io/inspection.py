@@ -61,7 +61,7 @@ def inspect(path: Path | str, kind: Kind | None = None) -> Inspection:
         n_not_dicom=len(files),
         n_without_image=0,
         unreadable=(),
-        stacks=tuple(_row(image, n_used // len(study.images), _REASONS[layout]) for image in study.images)
+        stacks=tuple(_row(image, image.source.get("files", n_used), _REASONS[layout]) for image in study.images)
         if study
         else (),
         grids=(),

@@ -31,7 +31,8 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
 
     Args:
         path: a NIfTI file, an enhanced DICOM file, or a folder: a patient of ACDC, M&Ms, EMIDEC, MyoPS or in
-            ScarNet's HDF5 layout, DICOM files in any order and nesting, or a plain folder with one NIfTI image.
+            ScarNet's HDF5 layout, DICOM files in any order and nesting, or a plain folder of NIfTI files, one per
+            stack or one per slice.
         kind: ``"cine"`` or ``"lge"`` overrides what the files say of themselves.
 
     Returns:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cmrseg.errors import InputRefused
@@ -248,4 +249,5 @@ def _read_image(one: Candidate, kind: Kind, forced: Kind | None) -> tuple[Image,
             findings += (Finding("single_phase", "review", message),)
         else:
             findings += (Finding("single_phase", "info", message),)
-    return image_of(volume, kind, "nifti"), findings
+    image = image_of(volume, kind, "nifti")
+    return replace(image, source={**image.source, "files": len(one.paths)}), findings
