@@ -89,6 +89,7 @@ def test_run_record_names_versions_bundle_inputs_and_times(cine: Path, analysed:
     assert len(run["bundles"]["cine"]["sha256"]) == 64
     assert all(len(v) == 64 for v in run["inputs_sha256"].values())
     assert run["inputs_sha256"] == {"heart.nii.gz": sha256_of(cine)}
+    assert run["input_files"] == {"heart.nii.gz": "heart.nii.gz"}
     assert run["study_path"] == str(cine)
     assert (run["study_uid_sha256"], run["study_date"]) == ("", "")
     assert len(run["fingerprint"]) == 64

@@ -317,6 +317,7 @@ def assess(
         "settings": settings,
         "images": {image.kind: _described(image) for image, _ in stacks},
         "inputs_sha256": {printable(name): value for name, value in study.inputs.items()},
+        "input_files": {printable(name): printable(study.input_files.get(name, name)) for name in study.inputs},
         "fingerprint": fingerprint,
         "timings_s": clock.seconds,
         "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.reasons],

@@ -117,6 +117,7 @@ class Study:
         patient: what is known for indexing and reference ranges.
         findings: what the reader noticed and accepted.
         inputs: sha256 of each file used, by its path relative to the study; for run.json.
+        input_files: path relative to the study of each of `inputs` that goes by a number there.
         uid_sha256: first 16 digits of the SHA-256 of the Study Instance UID, which tells one examination from another
             without naming it; empty where the files have none.
         date: day of the examination, ``2024-03-31``; empty where the files do not say.
@@ -128,6 +129,7 @@ class Study:
     patient: Patient = Patient()
     findings: tuple[Finding, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
+    input_files: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     uid_sha256: str = field(default="", kw_only=True)
     date: str = field(default="", kw_only=True)
 

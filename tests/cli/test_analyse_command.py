@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from cmrseg.cli.analyse import show_result
 from cmrseg.cli.main import app
 from cmrseg.cli.phantom import write_study
+from cmrseg.io.files import sha256_of
 from cmrseg.phantom import Phantom
 from cmrseg.study import Analysis, Finding, Part, Study, Verdict
 from stub_analyser import StubAnalyser, write_studies
@@ -135,6 +136,9 @@ def test_folders_of_one_name_are_told_apart_and_traced(analyse: Analyse, dicom: 
     uid = pydicom.dcmread(next(p for p in (dicom / "study").rglob("*") if p.is_file())).StudyInstanceUID
     assert run["study_uid_sha256"] == hashlib.sha256(str(uid).encode()).hexdigest()[:16]
     assert str(uid) not in json.dumps(run)
+    assert run["input_files"].keys() == run["inputs_sha256"].keys()
+    for number, name in run["input_files"].items():
+        assert sha256_of(dicom / "study" / name) == run["inputs_sha256"][number]
 
 
 def test_the_date_of_the_study_is_left_out_where_it_is_not_wanted(analyse: Analyse, dicom: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,21 @@ def _study(folder: Path, view: Survey) -> Study:
         patient=patient,
         findings=tuple(dict.fromkeys([*findings, *odd_entries])),
         inputs=dict(sorted(inputs.items())),
+        input_files=_paths(folder, view.scan.headers, inputs),
         uid_sha256=_uid_sha256(headers[0]),
         date=_date(headers[0]),
     )
+
+
+def _paths(folder: Path, headers: Sequence[Header], numbers: Container[str]) -> dict[str, str]:
+    """Where below the folder the files of some numbers lie."""
+    root = folder if folder.is_dir() else folder.parent
+    named = {f"file {header.number:04d}": header.path for header in headers}
+    return {
+        number: (path.relative_to(root) if path.is_relative_to(root) else Path(path.name)).as_posix()
+        for number, path in named.items()
+        if number in numbers
+    }
 
 
 def _uid_sha256(header: Header) -> str:
