@@ -257,6 +257,17 @@ def test_two_alike_are_ambiguous_and_the_remedy_works(tmp_path: Path, tiny_phant
     assert list(read(tmp_path).inputs) == ["a_sax.nii.gz"]
 
 
+def test_an_unpacked_copy_of_the_image_counts_once(tmp_path: Path, tiny_phantom: Phantom) -> None:
+    write_nifti(tiny_phantom, tmp_path / "cine.nii.gz")
+    (tmp_path / "cine.nii").write_bytes(gzip.decompress((tmp_path / "cine.nii.gz").read_bytes()))
+    study = read(tmp_path)
+    assert (kinds(study), codes(study, "info")) == ([("cine", 6, 8)], ["identical_files"])
+    moved = affine_of(tiny_phantom)
+    moved[0, 3] += 20
+    save(tmp_path / "cine.nii", array_of(tiny_phantom), moved)
+    assert refusal(tmp_path).code == "ambiguous"
+
+
 # ---- one file per slice
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,16 @@ import numpy as np
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.datasets import names
-from cmrseg.io.nifti import NiftiVolume, is_nifti, looks_like_masks, scaled, volume_of
+from cmrseg.io.nifti import NiftiVolume, is_nifti, looks_like_masks, scaled, stem, volume_of
 from cmrseg.io.nifti_file import NiftiFile, announced, load
 from cmrseg.io.nifti_slices import MIN_SLICES, SliceFile, parallel_groups, phase_numbers, phases_of, slice_of, stack_of
 from cmrseg.io.walk import files_below
 
+#: What a header says of place and size.
+_PLACE = (
+    *("sform_code", "srow_x", "srow_y", "srow_z", "pixdim"),
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+)
 _HEADER_SIZES = (348, 540)
 #: Files that were looked into are kept up to this size in all, so that they are not read twice.
 _KEPT_BYTES = 1 << 29
@@ -100,6 +106,22 @@ class Files:
         return Candidate(
             paths=(path,), shown=(shown,), header=header, shape=shape, volume=lambda: volume_of(self.load(path))
         )
+
+    def copies(self, paths: Sequence[Path]) -> set[Path]:
+        """Packed and unpacked copies of an image beside an earlier one of the same name, equal in values and place."""
+        alike: dict[Path, list[Path]] = defaultdict(list)
+        for path in paths:
+            alike[path.with_name(stem(path).lower())].append(path)
+        result: set[Path] = set()
+        for first, *others in alike.values():
+            result |= {path for path in others if self._digest(path) == self._digest(first)}
+        return result
+
+    def _digest(self, path: Path) -> bytes:
+        """Hash of an image's values and of what its header says of its place."""
+        file = self.load(path)
+        place = [file.header[name].tobytes() for name in _PLACE]
+        return hashlib.sha256(b"".join([*place, scaled(file).tobytes()])).digest()
 
     def hold_masks(self, path: Path, *, named: bool) -> bool:
         """True when a file holds label numbers, or, named as masks, probabilities or nothing that can be read.

@@ -44,7 +44,8 @@ def read(folder: Path, kind: Kind | None = None) -> Study:
     """
     files = Files()
     images, unreadable = _images(folder, files, kind)
-    choices = joined(files, images)
+    copies = files.copies(list(images))
+    choices = joined(files, {path: shown for path, shown in images.items() if path not in copies})
     chosen = _chosen(choices, kind)
     taken = [chosen[k] for k in sorted(chosen)]
     _refuse_two_persons(taken)
@@ -54,6 +55,9 @@ def read(folder: Path, kind: Kind | None = None) -> Study:
     parts = [_read_image(chosen[k], k, forced=kind) for k in sorted(chosen)]
     findings = [finding for _, found in parts for finding in found]
     findings += _left_out([one for one in choices if one not in taken], [image for image, _ in parts], kind)
+    if copies:
+        message = f"{len(copies)} file(s) hold an image that another file holds too."
+        findings.append(Finding("identical_files", "info", message))
     if unreadable:
         message = f"{len(unreadable)} file(s) cannot be read and were not used: {_some([str(p) for p in unreadable])}."
         findings.append(Finding("unreadable_files", "review", message))
@@ -96,8 +100,9 @@ def _images(folder: Path, files: Files, kind: Kind | None) -> tuple[dict[Path, P
         raise InputRefused(lost.code, f"{shown} cannot be read. {lost.cause}", lost.remedy)
     raise InputRefused(
         "no_lge" if kind == "lge" else "no_cine",
-        f"The folder holds {len(found)} NIfTI file(s), and all of them are masks (a few label numbers).",
-        "Give the image; to measure given masks use the measure command with both.",
+        f"The folder holds {len(found)} NIfTI file(s), and all of them are masks: they hold a few label numbers, or "
+        "are named as masks and hold values from 0 to 1.",
+        "Give the image, by its own path if it is one of these; to measure given masks use the measure command.",
     )
 
 

@@ -76,7 +76,7 @@ def image_of(volume: NiftiVolume, kind: Kind, reader: str, annotated: Mapping[st
         raise InputRefused(
             code,
             "The file holds a single slice, which gives no volume.",
-            "Give the whole short-axis stack in one file.",
+            "Give the whole short-axis stack, in one file or as the folder with all its slices.",
         )
     if kind == "lge" and n_frames > 1:
         raise InputRefused(
