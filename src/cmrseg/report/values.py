@@ -50,6 +50,13 @@ class Shown:
         return self.measurement.outside
 
     @property
+    def defined(self) -> tuple[str, ...]:
+        """Definition, source and healthy group, by which two numbers are told to be defined alike."""
+        reference = self.measurement.reference
+        healthy = (reference.group, reference.source) if reference else ()
+        return (self.measurement.definition, self.measurement.source, *healthy)
+
+    @property
     def missing(self) -> str:
         """Why there is no value; empty where there is one."""
         return (self.measurement.note or "Not known.") if self.text == UNKNOWN else ""
@@ -278,11 +285,13 @@ def _once(noted: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def definitions(shown: Iterable[Shown]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Labels by definition by source: every definition and every source once, as a printed page shows them."""
+    """Labels by definition by source: every definition and every source once, segments as one label."""
     sources: dict[str, dict[str, tuple[str, ...]]] = {}
     for one in shown:
         about = sources.setdefault(one.measurement.source, {})
-        about[one.measurement.definition] = (*about.get(one.measurement.definition, ()), one.measurement.label)
+        label, _, segment = one.measurement.label.partition(", AHA segment ")
+        labels = (*about.get(one.measurement.definition, ()), f"{label} by AHA segment" if segment else label)
+        about[one.measurement.definition] = tuple(dict.fromkeys(labels))
     return sources
 
 
