@@ -27,13 +27,14 @@ from cmrseg.labels import LGE, LGE_RV, convert
 from cmrseg.naming import fitted, result_names
 from cmrseg.qc import check, check_together
 from cmrseg.quantify import measure
+from cmrseg.quantify.definitions import ventricle_of_key
 from cmrseg.report import write_report
 from cmrseg.report.tables import write_csv, write_json
 from cmrseg.segment import bundle as bundles
 from cmrseg.segment.bundle import Bundle
 from cmrseg.segment.engine import Pipeline, SegmentOptions, segment
 from cmrseg.segment.runtime import Runtime, check_runtime, usable_cores
-from cmrseg.study import Analysis, Finding, Image, Kind, Measurements, Part, Segmentation, Study
+from cmrseg.study import VENTRICLES, Analysis, Finding, Image, Kind, Measurements, Part, Segmentation, Study, Verdict
 from cmrseg.text import json_text, printable
 
 #: Results of one name in one folder; beyond it something is wrong.
@@ -337,9 +338,7 @@ def _assess_part(study: Study, image: Image, segmentation: Segmentation, clock: 
         )
         verdict = check(seen, replace(labelled, findings=known), measurements)
     measurements = _in_all_frames(measurements, frames, image.n_frames)
-    if verdict.status == "reject":
-        measurements = _withheld(measurements)
-    return Part(image, segmentation, measurements, verdict)
+    return Part(image, segmentation, _withheld(measurements, verdict), verdict)
 
 
 def _described(image: Image) -> dict[str, Any]:
@@ -364,14 +363,14 @@ def _at_frames(image: Image, segmentation: Segmentation, frames: NDArray[np.intp
     times = None if image.frame_times_ms is None else image.frame_times_ms[frames]
     places = {int(frame): k for k, frame in enumerate(frames)}
     annotated = {k: places[f] for k, f in image.annotated_frames.items() if f in places}
-    agreement = segmentation.agreement_per_frame
+    agreement = {name: values[frames] for name, values in segmentation.agreement_per_frame.items()}
     return (
         replace(image, data=image.data[frames], frame_times_ms=times, annotated_frames=annotated),
         replace(
             segmentation,
             labels=segmentation.labels[frames],
             frame_times_ms=times,
-            agreement_per_frame=None if agreement is None else agreement[frames],
+            agreement_per_frame=agreement,
         ),
     )
 
@@ -395,14 +394,27 @@ def _in_all_frames(measurements: Measurements, frames: NDArray[np.intp], n_frame
     )
 
 
-def _withheld(measurements: Measurements) -> Measurements:
-    """The same measurements without their values: what was rejected must not be read off by accident."""
-    note = "Withheld: quality control rejected this segmentation."
+def _withheld(measurements: Measurements, verdict: Verdict) -> Measurements:
+    """The measurements without those of a rejected ventricle: what was rejected must not be read off by accident.
+
+    The numbers of the other ventricle stay; those of the patient go when both are rejected.
+    """
+    rejected = {side for side in VENTRICLES if verdict.of_ventricle(side).status == "reject"}
+    if not rejected:
+        return measurements
+    words = {"lv": "the left ventricle", "rv": "the right ventricle"}
+    whose = "this segmentation" if len(rejected) == len(VENTRICLES) else words[min(rejected)]
+    note = f"Withheld: quality control rejected {whose}."
+
+    def is_hidden(key: str) -> bool:
+        side = ventricle_of_key(key)
+        return side in rejected if side else len(rejected) == len(VENTRICLES)
+
     return replace(
         measurements,
-        values=tuple(replace(m, value=None, note=note) for m in measurements.values),
-        curves_ml={},
-        segment_tables={},
+        values=tuple(replace(m, value=None, note=note) if is_hidden(m.key) else m for m in measurements.values),
+        curves_ml={name: curve for name, curve in measurements.curves_ml.items() if not is_hidden(name)},
+        segment_tables={} if "lv" in rejected else measurements.segment_tables,
     )
 
 

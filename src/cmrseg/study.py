@@ -24,6 +24,7 @@ from cmrseg.numbering import place
 Kind = Literal["cine", "lge"]
 Severity = Literal["info", "review", "reject"]
 Ventricle = Literal["lv", "rv"]
+VENTRICLES: tuple[Ventricle, ...] = ("lv", "rv")
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,11 @@ class Segmentation:
         frame_times_ms: as in the image.
         agreement: mean pairwise Dice between the members of an ensemble, per structure name; empty for one network
             and for masks a person drew.
-        agreement_per_frame: float64[T], mean over structures of the same; None when there is no ensemble.
+        agreement_per_frame: the same at every frame, float64[T] per structure name; empty when there is no ensemble.
         method: who made it: bundle name and version, or ``"given masks"``.
         findings: what segmentation noticed, e.g. components it removed.
+        drawn: True for masks that were given: a structure that is not there was not asked for, while a network that
+            did not find it failed.
     """
 
     labels: NDArray[np.uint8]
@@ -159,9 +162,10 @@ class Segmentation:
     geometry: Geometry
     frame_times_ms: NDArray[np.float64] | None = None
     agreement: Mapping[str, float] = field(default_factory=dict)
-    agreement_per_frame: NDArray[np.float64] | None = None
+    agreement_per_frame: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     method: str = ""
     findings: tuple[Finding, ...] = ()
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         _check_grid(self.labels, np.dtype(np.uint8), self.geometry)

@@ -7,7 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from docpages import table_rows
 
+from cmrseg.quantify import definitions
+from cmrseg.quantify.measurement_errors import ERRORS
+from cmrseg.quantify.reference_tables import TABLES
 from cmrseg.segment.bundle import load
 
 ROOT = Path(__file__).parents[2]
@@ -61,3 +65,35 @@ def test_what_is_said_of_referral_is_in_the_table() -> None:
     assert f"{sum(r in referred for r in low)} of the {len(low)} whose mean Dice" in page
     assert f"{sum(r in referred for r in off)} of the {len(off)} whose LVEF" in page
     assert f"{sum(r in referred for r in low)} of the {len(low)} with a mean Dice under 0.9" in section()
+    rv_off = [row for row in rows if abs(float(row["rv_ef_error_points"])) > 9]
+    rv_low = [row for row in rows if min(float(row["dice_rv_ed"]), float(row["dice_rv_es"])) < 0.85]
+    doubted = [row for row in rows if row["verdict_rv"] != "pass"]
+    others = [row for row in rows if row not in rv_off and row not in rv_low]
+    assert f"{sum(r in doubted for r in rv_off)} of the {len(rv_off)} whose RVEF" in page
+    assert f"{sum(r in doubted for r in rv_low)} of the {len(rv_low)} whose RV has" in page
+    assert f"{sum(r in doubted for r in others)} of the {len(others)} with neither" in page
+    # the aim: most right ventricles that are off are seen
+    assert sum(r in doubted for r in rv_off) > 0.5 * len(rv_off)
+
+
+def test_what_is_said_of_the_experts_is_in_the_table() -> None:
+    with (ROOT / "benchmarks" / "results" / "referral_experts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    page = " ".join((ROOT / "docs" / "explanation" / "quality-control.md").read_text("utf-8").split())
+    counts = [sum(row[key] != "pass" for row in rows) for key in ("verdict", "verdict_lv", "verdict_rv")]
+    assert len(rows) == 100
+    assert f"{counts[0]} % are sent to a person: {counts[1]} % for the LV, {counts[2]} % for the RV" in page
+    assert counts[0] <= 25
+
+
+def test_errors_of_measurements_are_those_of_the_table_and_the_page() -> None:
+    with (ROOT / "benchmarks" / "results" / "referral.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    page = ROOT / "docs" / "explanation" / "indexing-and-reference-ranges.md"
+    shown = {row[0]: row[1] for row in table_rows(page, "When a number is flagged")}
+    assert shown == {key: f"{error:.1f} {definitions.CINE[key].unit}" for key, error in ERRORS.items()}
+    assert {key for table in TABLES for key in table.values} == set(ERRORS)
+    for key, error in ERRORS.items():
+        differences = [float(row[f"error_{key}"]) for row in rows if row[f"error_{key}"]]
+        rms = (sum(d * d for d in differences) / len(differences)) ** 0.5
+        assert rms == pytest.approx(error, abs=0.06), key

@@ -31,7 +31,7 @@ class Heart:
         self.heart_rate_bpm: float | None = 66.0
         self.annotated_frames: dict[str, int] = {}
         self.agreement: dict[str, float] = {}
-        self.agreement_per_frame: NDArray[np.float64] | None = None
+        self.agreement_per_frame: dict[str, NDArray[np.float64]] = {}
 
     def verdict(self) -> Verdict:
         """What quality control says of the heart as it now is; frame times are those of the image where they fit."""

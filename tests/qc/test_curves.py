@@ -117,15 +117,15 @@ def with_values(case, **values):
 @pytest.mark.parametrize(("at_es", "expected"), [(130.0, []), (100.0, []), (160.0, [("mass_mismatch", "review")])])
 def test_mass_at_both_phases(at_es, expected, case_of):
     case = with_values(case_of(beat()), lv_mass_g=100.0, lv_mass_es_g=at_es)
-    assert codes(curves.muscle_keeps_its_mass, case) == expected
+    assert codes(curves.myocardium_keeps_its_mass, case) == expected
 
 
 def test_muscle_that_comes_and_goes_is_noticed(case_of):
     case = case_of(beat())
     swinging = {**case.measurements.curves_ml, "lv_myocardium": 100 + 30 * np.sin(np.arange(20) * 1.3)}
     spoilt = replace(case, measurements=replace(case.measurements, curves_ml=swinging))
-    assert codes(curves.muscle_keeps_its_mass, case) == []
-    assert codes(curves.muscle_keeps_its_mass, spoilt) == [("mass_varies", "review")]
+    assert codes(curves.myocardium_keeps_its_mass, case) == []
+    assert codes(curves.myocardium_keeps_its_mass, spoilt) == [("mass_varies", "review")]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_json_is_flat_and_rounds_to_two_decimals(written: Analysis, tmp_path: Pa
         "ed_frame": 0,
         "es_frame": 2,
         "verdict": "pass",
+        "verdicts": {"lv": "pass", "rv": "pass", "lge": None},
         "findings": [],
     }
     assert list(content)[-1] == "findings"
@@ -53,7 +54,7 @@ def test_json_is_flat_and_rounds_to_two_decimals(written: Analysis, tmp_path: Pa
 def test_json_of_real_measuring_holds_every_key_as_a_scalar(beating: Analysis) -> None:
     content = measurements_json(beating)
     assert {"lv_edv_ml", "rv_esvi_ml_m2", "wall_thickness_ed_aha16_mm", "heart_rate_bpm"} <= set(content)
-    assert all(isinstance(v, float | int | str | None) for k, v in content.items() if k != "findings")
+    assert all(isinstance(v, float | int | str | None) for k, v in content.items() if k not in ("findings", "verdicts"))
 
 
 def test_values_that_are_not_finite_become_null(written: Analysis) -> None:
@@ -73,7 +74,8 @@ def test_verdict_and_findings_of_reader_and_checks_come_once_gravest_first(writt
 
 def test_a_study_without_parts_has_no_numbers(written: Analysis) -> None:
     content = measurements_json(replace(written, parts=()))
-    assert content == {"ed_frame": None, "es_frame": None, "verdict": "pass", "findings": []}
+    nothing = {"lv": None, "rv": None, "lge": None}
+    assert content == {"ed_frame": None, "es_frame": None, "verdict": "pass", "verdicts": nothing, "findings": []}
 
 
 def test_csv_has_one_row_per_measurement_with_its_range(written: Analysis, tmp_path: Path) -> None:

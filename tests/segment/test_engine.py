@@ -26,7 +26,7 @@ def test_painted_labels_come_back_on_the_grid(tiny_phantom: Phantom) -> None:
     # Three intensities between two classes exist at every border of a painted image, hence not 1.
     assert dice(result.labels == CINE["lv_cavity"], cavity) > 0.9
     assert result.agreement == {}
-    assert result.agreement_per_frame is None
+    assert result.agreement_per_frame == {}
 
 
 def test_heart_is_found_where_it_is(tiny_phantom: Phantom) -> None:
@@ -52,7 +52,8 @@ def test_mirrored_images_give_mirrored_labels(tiny_phantom: Phantom) -> None:
 def test_members_that_agree_score_one(tiny_phantom: Phantom) -> None:
     result = segment(painted(tiny_phantom.image, tiny_phantom.segmentation), pipeline(members=3))
     assert result.agreement == pytest.approx(dict.fromkeys(CINE.foreground_names, 1.0))
-    assert result.agreement_per_frame == pytest.approx(np.ones(tiny_phantom.image.n_frames))
+    for name in CINE.foreground_names:
+        assert result.agreement_per_frame[name] == pytest.approx(np.ones(tiny_phantom.image.n_frames))
 
 
 class SecondMemberSeesScar:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cmrseg.qc.case import WORDS, Case
+from cmrseg.qc.case import WORDS, Case, ventricle_of
 from cmrseg.study import Finding
 
 
 def members_agree(case: Case) -> Iterator[Finding]:
     """Mean Dice between ensemble members, over the whole cine and at the frames that numbers are read from."""
     yield from _on_structures(case, WORDS, "agreement_")
-    per_frame = case.segmentation.agreement_per_frame
-    if per_frame is None:
-        return
-    for phase, frame in case.phases:
-        dice = float(per_frame[frame])
-        if not dice >= case.limits.agreement_frame:
-            yield Finding(
-                "members_disagree_in_frame",
-                "review",
-                f"The networks of the ensemble agree with a Dice of {dice:.2f} only at {phase} (at least "
-                f"{case.limits.agreement_frame:.2f} expected), a frame that numbers are read from.",
-                frame=frame,
-            )
+    for name, per_frame in case.segmentation.agreement_per_frame.items():
+        lowest = float(getattr(case.limits, f"agreement_frame_{name}"))
+        for phase, frame in case.phases:
+            dice = float(per_frame[frame])
+            if not dice >= lowest:
+                yield Finding(
+                    "members_disagree_in_frame",
+                    "review",
+                    f"The networks of the ensemble agree on the {WORDS[name]} with a Dice of {dice:.2f} only at "
+                    f"{phase} (at least {lowest:.2f} expected), a frame that numbers are read from.",
+                    frame=frame,
+                    ventricle=ventricle_of(name),
+                )
 
 
 def lge_members_agree(case: Case) -> Iterator[Finding]:
@@ -50,5 +50,6 @@ def _on_structures(case: Case, words: Mapping[str, str], limit: str) -> Iterator
                 "members_disagree",
                 "review",
                 f"The networks of the ensemble agree on the {word} with a Dice of {dice:.2f} only (at least "
-                f"{lowest:.2f} expected); the picture is hard or unlike the training data.",
+                f"{lowest:.2f} expected); the image is hard to read or unlike the training data.",
+                ventricle=ventricle_of(name),
             )

@@ -5,40 +5,73 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cmrseg.numbering import frame_number
 from cmrseg.qc import shapes
-from cmrseg.qc.case import WORDS, Case, Spot, worst_spot
+from cmrseg.qc.case import WORDS, Case, Spot, ventricle_of, worst_spot
 from cmrseg.study import Finding
+
+#: What cannot be measured without a structure.
+_NEEDED_FOR = {
+    "lv_cavity": "LV volumes and ejection fraction are",
+    "lv_myocardium": "LV mass and wall thickness are",
+    "rv_cavity": "RV volumes and ejection fraction are",
+}
 
 
 def structures_are_there(case: Case) -> Iterator[Finding]:
-    """No LV or no muscle anywhere withholds trust; an empty frame or a missing RV asks for a look."""
+    """A network that finds no LV cavity or no myocardium failed; in masks that were given a structure may be absent,
+    which withholds only what needs it. An empty frame or a missing RV asks for a look.
+    """
     for name, curve in case.measurements.curves_ml.items():
         voxels = np.round(curve / case.segmentation.geometry.voxel_volume_ml)
         absent = np.flatnonzero(voxels < case.limits.fewest_pixels)
         word = WORDS[name]
-        if len(absent) == len(curve):
+        if case.segmentation.drawn and not voxels.any():
+            yield Finding(
+                f"{name}_absent",
+                "review",
+                f"No {word} is labelled in the masks that were given; {_NEEDED_FOR[name]} not measured.",
+                ventricle=ventricle_of(name),
+            )
+        elif len(absent) == len(curve):
             yield Finding(
                 f"{name}_absent",
                 "review" if name == "rv_cavity" else "reject",
                 f"The {word} was found in no frame (fewer than {case.limits.fewest_pixels} voxels everywhere), "
                 "so nothing can be measured from it.",
+                # without an LV the whole prediction failed
+                ventricle="rv" if name == "rv_cavity" else None,
             )
         elif len(absent):
-            yield Finding(
-                f"{name}_absent_in_frame",
-                "review",
-                f"The {word} is missing in {len(absent)} of {len(curve)} frames, the first of them frame "
-                f"{frame_number(int(absent[0]))}.",
-                frame=int(absent[0]),
-            )
+            yield _absent_in_frames(case, name, absent, len(curve))
+
+
+def _absent_in_frames(case: Case, name: str, absent: NDArray[np.intp], frames: int) -> Finding:
+    """A structure that is missing in some frames: worth a look, but for given masks whose numbers do not need them."""
+    ed, es = case.measurements.ed_frame, case.measurements.es_frame
+    needed = {ed} if name == "lv_myocardium" else {ed, es}
+    spared = case.segmentation.drawn and not needed & set(absent.tolist())
+    return Finding(
+        f"{name}_absent_in_frame",
+        "info" if spared else "review",
+        f"The {WORDS[name]} is missing in {len(absent)} of {frames} labelled frames, the first of them frame "
+        f"{frame_number(int(absent[0]))}.",
+        frame=int(absent[0]),
+        ventricle=ventricle_of(name),
+    )
 
 
 def cavity_is_enclosed(case: Case) -> Iterator[Finding]:
-    """Between its first and last slice, muscle lies around the LV cavity; the outflow tract opens it at the base."""
+    """Between its first and last slice, myocardium lies around the LV cavity; the outflow tract opens it at the base.
+
+    A frame without any myocardium has nothing to judge; `structures_are_there` tells it.
+    """
     limit, spots = case.limits.open_outline_fraction, []
     for frame in case.frames:
+        if not case.mask(frame, "lv_myocardium").any():
+            continue
         cavity, nothing = case.mask(frame, "lv_cavity"), case.mask(frame, "background")
         for z in shapes.slices_with(cavity)[1:-1]:
             fraction = shapes.outline_fraction_touching(cavity[z], nothing[z])
@@ -48,10 +81,10 @@ def cavity_is_enclosed(case: Case) -> Iterator[Finding]:
         "lv_not_enclosed",
         spots,
         lambda spot: (
-            f"{spot.value:.0%} of the LV cavity's outline has no muscle around it inside the stack (at most "
-            f"{limit:.0%} "
-            "expected): cavity or muscle is drawn wrong there."
+            f"{spot.value:.0%} of the LV cavity's outline has no myocardium around it inside the stack (at "
+            f"most {limit:.0%} expected): the contour of cavity or myocardium is wrong there."
         ),
+        ventricle="lv",
     )
 
 
@@ -69,28 +102,25 @@ def ventricles_are_apart(case: Case) -> Iterator[Finding]:
         spots,
         lambda spot: (
             f"The RV cavity touches {spot.value:.0%} of the LV cavity's outline (at most {limit:.0%} expected): the "
-            "septum "
-            "between them is missing."
+            "septum between them is missing."
         ),
     )
 
 
 def labels_are_not_swapped(case: Case) -> Iterator[Finding]:
-    """Muscle surrounds the left cavity, not the right one."""
+    """Myocardium surrounds the left cavity, not the right one."""
     for frame in case.frames:
-        muscle = case.mask(frame, "lv_myocardium")
-        if not case.mask(frame, "lv_cavity").any():
-            continue
-        surrounded = {
-            name: float(np.mean([shapes.outline_fraction_touching(m, w) for m, w in zip(mask, muscle, strict=True)]))
-            for name in ("lv_cavity", "rv_cavity")
-            for mask in [case.mask(frame, name)]
-        }
-        if surrounded["rv_cavity"] > surrounded["lv_cavity"]:
+        wall = case.mask(frame, "lv_myocardium")
+        left, right = (
+            float(np.mean([shapes.outline_fraction_touching(m, w) for m, w in zip(mask, wall, strict=True)]))
+            for mask in (case.mask(frame, "lv_cavity"), case.mask(frame, "rv_cavity"))
+        )
+        lone = not case.mask(frame, "lv_cavity").any()
+        if right > (case.limits.rv_surrounded_fraction if lone else left):
             yield Finding(
                 "labels_swapped",
                 "reject",
-                "Muscle surrounds what is labelled as the RV cavity more than what is labelled as the LV cavity: "
+                "Myocardium surrounds what is labelled as the RV cavity more than what is labelled as the LV cavity: "
                 "the labels of the two are probably exchanged.",
                 frame=frame,
             )
@@ -115,11 +145,12 @@ def each_structure_is_one_piece(case: Case) -> Iterator[Finding]:
                 f"{stray_ml:.1f} mL ({fraction:.0%}) of the {word} lie apart from its main part and are counted with "
                 "it.",
                 frame=frame,
+                ventricle=ventricle_of(name),
             )
 
 
 def no_holes(case: Case) -> Iterator[Finding]:
-    """Cavities, and the LV with its muscle, are filled on every slice."""
+    """Cavities, and the LV with its myocardium, are filled on every slice."""
     for names, word in (
         (("lv_cavity",), "LV cavity"),
         (("rv_cavity",), "RV cavity"),
@@ -128,16 +159,16 @@ def no_holes(case: Case) -> Iterator[Finding]:
         spots = []
         for frame in case.frames:
             mask = case.mask(frame, *names)
-            # muscle alone may be a ring: a cavity that closed at end-systole is no hole
+            # myocardium alone may be a ring: a cavity that closed at end-systole is no hole
             for z in shapes.slices_with(case.mask(frame, names[0])):
                 pixels = shapes.hole_pixels(mask[z])
                 if pixels >= case.limits.hole_pixels and pixels > case.limits.hole_fraction * int(mask[z].sum()):
                     spots.append(Spot(pixels, frame, int(z)))
-        yield from worst_spot("holes", spots, _hole_message(word))
+        yield from worst_spot("holes", spots, _hole_message(word), ventricle=ventricle_of(names[0]))
 
 
 def _hole_message(word: str) -> Callable[[Spot], str]:
-    return lambda spot: f"The {word} has a hole of {spot.value:.0f} pixels on a slice; drawn contours have none."
+    return lambda spot: f"The {word} has a hole of {spot.value:.0f} pixels on a slice; expert contours have none."
 
 
 def no_slice_is_left_out(case: Case) -> Iterator[Finding]:
@@ -152,6 +183,7 @@ def no_slice_is_left_out(case: Case) -> Iterator[Finding]:
                 "The LV cavity is missing on a slice between slices that show it; volumes are too small by that slice.",
                 frame=frame,
                 slice=missing,
+                ventricle="lv",
             )
 
 
@@ -170,6 +202,7 @@ def slices_lie_in_line(case: Case) -> Iterator[Finding]:
             f"The LV of this slice lies {spot.value:.0f} mm off the middle of its neighbours (at most {limit:.0f} mm "
             "expected): a different breath-hold, or a wrong contour."
         ),
+        ventricle="lv",
     )
 
 
@@ -188,9 +221,9 @@ def sizes_follow_each_other(case: Case) -> Iterator[Finding]:
         spots,
         lambda spot: (
             f"The LV of this slice is {abs(spot.value):.0%} {'larger' if spot.value > 0 else 'smaller'} than its "
-            "neighbours "
-            "suggest: it is drawn wrong, or lies in the wrong place of the stack."
+            "neighbours suggest: its contour is wrong, or it lies in the wrong place of the stack."
         ),
+        ventricle="lv",
     )
 
 
@@ -208,7 +241,7 @@ def rv_lies_on_its_side(case: Case) -> Iterator[Finding]:
         yield Finding(
             "mirrored_or_dextrocardia",
             "review",
-            "The RV lies to the left or behind the LV. The picture is mirrored, the file's directions are wrong, or "
+            "The RV lies to the left or behind the LV. The image is mirrored, the file's directions are wrong, or "
             "the heart lies on the right side; AHA segments and masks in other viewers may be mirrored.",
         )
 
@@ -222,6 +255,7 @@ def wall_is_plausible(case: Case) -> Iterator[Finding]:
             "wall_too_thick",
             "review",
             f"The wall is up to {greatest:.0f} mm thick at end-diastole (at most {high:.0f} mm expected).",
+            ventricle="lv",
         )
     table = case.measurements.segment_tables.get("wall_thickness_ed_mm", np.zeros(0))
     thin = [int(k) + 1 for k in np.flatnonzero(table < low)]
@@ -230,5 +264,6 @@ def wall_is_plausible(case: Case) -> Iterator[Finding]:
             "wall_too_thin",
             "review",
             f"The wall is thinner than {low:.0f} mm at end-diastole in AHA segments {', '.join(map(str, thin))}: "
-            "an aneurysm, or muscle that was not drawn.",
+            "an aneurysm, or myocardium that was left out.",
+            ventricle="lv",
         )

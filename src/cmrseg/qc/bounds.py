@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cmrseg.qc import shapes
 from cmrseg.qc.case import Case
 from cmrseg.qc.thresholds import Range
+from cmrseg.quantify.definitions import ventricle_of_key
 from cmrseg.study import Finding
 
 
@@ -18,12 +19,14 @@ def numbers_are_possible(case: Case) -> Iterator[Finding]:
         case, "lv_edv_ml", "LV end-diastolic volume", "mL", limits.lv_edv_possible_ml, limits.lv_edv_usual_ml
     )
     yield from _bound(case, "lv_mass_g", "LV mass", "g", limits.lv_mass_possible_g, limits.lv_mass_usual_g)
-    yield from _bound(case, "rv_ef_percent", "RVEF", "%", None, limits.rv_ef_usual)
-    yield from _bound(case, "rv_edv_ml", "RV end-diastolic volume", "mL", None, limits.rv_edv_usual_ml)
+    yield from _bound(case, "rv_ef_percent", "RVEF", "%", limits.rv_ef_possible, limits.rv_ef_usual)
+    yield from _bound(
+        case, "rv_edv_ml", "RV end-diastolic volume", "mL", limits.rv_edv_possible_ml, limits.rv_edv_usual_ml
+    )
 
 
 def lge_numbers_are_usual(case: Case) -> Iterator[Finding]:
-    """Masses of muscle and scar that hardly any patient has."""
+    """Masses of myocardium and scar that hardly any patient has."""
     limits = case.limits
     possible, usual = limits.lv_mass_possible_g, limits.lv_mass_usual_g
     if len(shapes.slices_with(case.mask(0, "lv_myocardium"))) < limits.fewest_slices:
@@ -38,12 +41,14 @@ def _bound(case: Case, key: str, word: str, unit: str, possible: Range | None, u
     value = case.value(key)
     if value is None:
         return
+    ventricle = ventricle_of_key(key)
     if possible is not None and not possible[0] <= value <= possible[1]:
         yield Finding(
             f"{key}_impossible",
             "reject",
             f"{word} comes out as {value:.4g} {unit}, outside what is possible ({possible[0]:.0f} to {possible[1]:.0f} "
             f"{unit}).",
+            ventricle=ventricle,
         )
     elif not usual[0] <= value <= usual[1]:
         yield Finding(
@@ -51,6 +56,7 @@ def _bound(case: Case, key: str, word: str, unit: str, possible: Range | None, u
             "review",
             f"{word} comes out as {value:.4g} {unit}, outside what was seen in training and nearly all patients "
             f"({usual[0]:.0f} to {usual[1]:.0f} {unit}).",
+            ventricle=ventricle,
         )
 
 
@@ -64,19 +70,17 @@ def heart_rate_is_possible(case: Case) -> Iterator[Finding]:
             "review",
             f"The heart rate of {rate:.0f} per minute is not possible ({low:.0f} to {high:.0f}); do not use cardiac "
             "output.",
+            ventricle="lv",
         )
 
 
 def numbers_within_reference(case: Case) -> Iterator[Finding]:
-    """Mention what lies more than 3 SD from healthy people; a sick heart does, so this changes no verdict."""
-    outside = [
-        m.label
-        for m in case.measurements.values
-        if m.value is not None and m.reference is not None and abs(m.value - m.reference.mean) > 3 * m.reference.sd
-    ]
+    """Mention what the report flags; a sick heart lies outside the healthy range, so this changes no verdict."""
+    outside = [f"{m.label} ({m.outside})" for m in case.measurements.values if m.outside]
     if outside:
         yield Finding(
             "outside_reference",
             "info",
-            f"More than 3 SD from the mean of healthy people of this sex and age: {', '.join(outside)}.",
+            "Outside the range of healthy people of this sex and age by more than the measurement's own error: "
+            f"{', '.join(outside)}.",
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cmrseg.qc.thresholds import QcThresholds
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
-from cmrseg.study import Finding, Image, Measurements, Segmentation
+from cmrseg.study import Finding, Image, Measurements, Segmentation, Ventricle
 
 Mask = NDArray[np.bool_]
 
@@ -54,7 +54,7 @@ class Case:
     def mask(self, frame: int, *names: str) -> Mask:
         """Boolean [Z, Y, X] of the named structures at a frame.
 
-        ``lv_myocardium`` stands for the whole muscle, scar included; a structure that the masks do not know is nowhere.
+        ``lv_myocardium`` stands for the whole myocardium, scar included; what the masks do not know is nowhere.
         """
         scheme, wanted = self.segmentation.scheme, set(names)
         if "lv_myocardium" in wanted:
@@ -84,9 +84,16 @@ class Spot:
     z: int
 
 
-def worst_spot(code: str, spots: list[Spot], say: Callable[[Spot], str]) -> Iterator[Finding]:
+def ventricle_of(structure: str) -> Ventricle:
+    """Whose numbers a structure is: ``"rv"`` for the RV cavity, else ``"lv"``."""
+    return "rv" if structure == "rv_cavity" else "lv"
+
+
+def worst_spot(
+    code: str, spots: list[Spot], say: Callable[[Spot], str], ventricle: Ventricle | None = None
+) -> Iterator[Finding]:
     """One finding about the worst of many slices, saying how many there are; none for an empty list."""
     if spots:
         worst = max(spots, key=lambda spot: abs(spot.value))
         others = f" Worst of {len(spots)} such slices." if len(spots) > 1 else ""
-        yield Finding(code, "review", say(worst) + others, frame=worst.frame, slice=worst.z)
+        yield Finding(code, "review", say(worst) + others, frame=worst.frame, slice=worst.z, ventricle=ventricle)

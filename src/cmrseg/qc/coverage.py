@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cmrseg.qc import shapes
-from cmrseg.qc.case import Case
+from cmrseg.qc.case import WORDS, Case
 from cmrseg.study import Finding
 
 
@@ -13,20 +13,29 @@ def enough_slices(case: Case) -> Iterator[Finding]:
     """A handful of slices does not make a ventricle."""
     if case.main_frame is None:
         return
-    number = len(shapes.slices_with(case.mask(case.main_frame, "lv_cavity")))
+    word, number = _slices_of_what_is_there(case, case.main_frame)
     if number == 1:
         yield Finding(
             "single_slice",
             "reject",
-            f"Only one slice shows the LV cavity{case.when}, which gives no volume and no mass.",
+            f"Only one slice shows the {word}{case.when}, which gives no volume and no mass.",
         )
     elif 1 < number < case.limits.fewest_slices:
         yield Finding(
             "few_slices",
             "review",
-            f"Only {number} slices show the LV cavity{case.when} (at least {case.limits.fewest_slices} expected); "
+            f"Only {number} slices show the {word}{case.when} (at least {case.limits.fewest_slices} expected); "
             "volumes and masses summed from them are uncertain.",
         )
+
+
+def _slices_of_what_is_there(case: Case, frame: int) -> tuple[str, int]:
+    """Name of the first structure that is labelled, LV cavity first, and the number of its slices."""
+    for name in ("lv_cavity", "lv_myocardium", "rv_cavity"):
+        number = len(shapes.slices_with(case.mask(frame, name)))
+        if number:
+            return WORDS[name], number
+    return WORDS["lv_cavity"], 0
 
 
 def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
@@ -47,9 +56,9 @@ def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
             "base_at_edge",
             "info",
             "The most basal slice of the stack shows the LV at end-diastole and still at end-systole, when the base "
-            "has come "
-            "down; if the stack begins below the mitral valve, volumes are too small.",
+            "has come down; if the stack begins below the mitral valve, volumes are too small.",
             slice=slice_of[basal],
+            ventricle="lv",
         )
     fraction = float(areas[apical] / areas.max())
     if fraction > case.limits.apex_area_fraction:
@@ -59,6 +68,7 @@ def ends_lie_inside_the_stack(case: Case) -> Iterator[Finding]:
             f"The most apical slice of the stack still shows an LV of {fraction:.0%} of its largest area{case.when}: "
             "the apex lies outside the stack, and volumes and masses are too small.",
             slice=slice_of[apical],
+            ventricle="lv",
         )
 
 

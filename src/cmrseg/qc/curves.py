@@ -18,24 +18,26 @@ def enough_phases(case: Case) -> Iterator[Finding]:
     frames = case.image.n_frames
     if frames >= case.limits.fewest_phases:
         return
+    drawn = case.segmentation.drawn
     if frames == 1:
-        yield Finding("one_phase", "review", "There is one phase only: no stroke volume and no ejection fraction.")
+        what = "One phase only is labelled" if drawn else "There is one phase only"
+        yield Finding("one_phase", "review", f"{what}: no stroke volume and no ejection fraction.")
         return
-    annotated = {"ed", "es"} <= set(case.image.annotated_frames)
+    # who labels two frames of a cine has chosen them
+    named = {"ed", "es"} <= set(case.image.annotated_frames) or (drawn and frames == 2)
     yield Finding(
         "few_phases",
-        "info" if annotated else "review",
-        f"The beat has {frames} phases (at least {case.limits.fewest_phases} expected); end-systole may lie between "
-        "two of "
-        "them, and EF is then too low.",
+        "info" if named else "review",
+        f"{frames} phases of the beat are {'labelled' if drawn else 'there'} (at least {case.limits.fewest_phases} "
+        "expected); end-systole may lie between two of them, and EF is then too low.",
     )
 
 
 def _lv_curve(case: Case) -> NDArray[np.float64] | None:
-    """The LV curve where its shape can be judged, otherwise None."""
+    """The LV curve where its shape can be judged, otherwise None: of frames without LV, another rule tells."""
     curve = case.measurements.curves_ml["lv_cavity"]
     both = case.measurements.ed_frame is not None and case.measurements.es_frame is not None
-    return curve if both and len(curve) >= case.limits.fewest_phases_for_curve else None
+    return curve if both and len(curve) >= case.limits.fewest_phases_for_curve and curve.min() > 0 else None
 
 
 def ventricle_beats(case: Case) -> Iterator[Finding]:
@@ -69,8 +71,9 @@ def curve_is_smooth(case: Case) -> Iterator[Finding]:
             "review",
             f"The LV volume of {curve[worst]:.0f} mL in one frame lies {off[worst]:.0%} of EDV off its neighbours "
             "(at most "
-            f"{limit[worst]:.0%} expected): that frame is drawn differently.",
+            f"{limit[worst]:.0%} expected): the contours of that frame differ.",
             frame=worst,
+            ventricle="lv",
         )
 
 
@@ -88,8 +91,7 @@ def ventricle_empties_once(case: Case) -> Iterator[Finding]:
             "two_minima",
             "review",
             f"The LV volume has {len(dips)} minima over the beat, at frames {', '.join(frames)}; a heart "
-            "empties "
-            "once. Several beats, arrhythmia, or frames in the wrong order?",
+            "empties once. Several beats, arrhythmia, or frames in the wrong order?",
         )
 
 
@@ -129,8 +131,7 @@ def systole_has_its_time(case: Case) -> Iterator[Finding]:
             "systole_timing",
             "review",
             f"End-systole lies {fraction:.0%} of the beat after end-diastole ({low:.0%} to {high:.0%} expected): one "
-            "of the "
-            "two frames may be wrong.",
+            "of the two frames may be wrong.",
             frame=es,
         )
 
@@ -150,8 +151,8 @@ def beat_closes(case: Case) -> Iterator[Finding]:
         )
 
 
-def muscle_keeps_its_mass(case: Case) -> Iterator[Finding]:
-    """Muscle changes its shape over the beat, not its volume."""
+def myocardium_keeps_its_mass(case: Case) -> Iterator[Finding]:
+    """Myocardium changes its shape over the beat, not its volume."""
     at_ed, at_es = case.value("lv_mass_g"), case.value("lv_mass_es_g")
     if at_ed and at_es:
         difference = abs(at_ed - at_es) / ((at_ed + at_es) / 2)
@@ -160,23 +161,25 @@ def muscle_keeps_its_mass(case: Case) -> Iterator[Finding]:
                 "mass_mismatch",
                 "review",
                 f"LV mass is {at_ed:.0f} g at end-diastole and {at_es:.0f} g at end-systole, {difference:.0%} apart "
-                "(at most "
-                f"{case.limits.mass_difference_fraction:.0%} expected): the muscle is drawn differently.",
+                f"(at most {case.limits.mass_difference_fraction:.0%} expected): its contours differ.",
+                ventricle="lv",
             )
     curve = case.measurements.curves_ml["lv_myocardium"]
-    if len(curve) >= case.limits.fewest_phases_for_curve and curve.mean() > 0:
+    curve = curve[curve > 0]
+    if len(curve) >= case.limits.fewest_phases_for_curve:
         variation = float(curve.std() / curve.mean())
         if variation > case.limits.mass_variation:
             yield Finding(
                 "mass_varies",
                 "review",
-                f"The muscle volume varies by {variation:.0%} (standard deviation) over the beat (at most "
+                f"The volume of the myocardium varies by {variation:.0%} (standard deviation) over the beat (at most "
                 f"{case.limits.mass_variation:.0%} expected).",
+                ventricle="lv",
             )
 
 
 def ventricles_pump_alike(case: Case) -> Iterator[Finding]:
-    """What leaves one ventricle leaves the other; a large difference is a leak, a shunt, or a wrong base."""
+    """What leaves one ventricle leaves the other; a large difference is a leak, a shunt, or a wrong base of the RV."""
     left, right = case.value("lv_sv_ml"), case.value("rv_sv_ml")
     if left is None or right is None or left + right <= 0:
         return
@@ -186,9 +189,9 @@ def ventricles_pump_alike(case: Case) -> Iterator[Finding]:
         yield Finding(
             "stroke_volumes_differ",
             "review" if grave else "info",
-            f"LV and RV stroke volumes are {left:.0f} and {right:.0f} mL, {difference:.0%} apart; without a leaking "
-            "valve or "
-            "a shunt they agree. The base of the RV is the usual error.",
+            f"LV and RV stroke volumes are {left:.0f} and {right:.0f} mL, {difference:.0%} apart; without "
+            "a leaking valve or a shunt they agree. The base of the RV is the usual error.",
+            ventricle="rv",
         )
 
 
@@ -206,6 +209,7 @@ def phases_agree(case: Case) -> Iterator[Finding]:
                 "info",
                 f"The RV is smallest at frame {frame_number(rv_es)}, the LV at frame {frame_number(es)}; RV volumes "
                 "are read at the LV's frames.",
+                ventricle="rv",
             )
     for name, found, word in (("ed", ed, "End-diastole"), ("es", es, "End-systole")):
         annotated = case.image.annotated_frames.get(name)

@@ -17,7 +17,7 @@ def pixels_are_numbers(case: Case) -> Iterator[Finding]:
         yield Finding("image_nonfinite", "reject", f"{broken} voxels of the image are NaN or infinite.")
 
 
-def frames_hold_a_picture(case: Case) -> Iterator[Finding]:
+def frames_hold_an_image(case: Case) -> Iterator[Finding]:
     """A frame of one grey value shows nothing."""
     data = case.image.data
     blank = np.flatnonzero(data.max(axis=(1, 2, 3)) == data.min(axis=(1, 2, 3)))
@@ -47,27 +47,31 @@ def slices_differ(case: Case) -> Iterator[Finding]:
 
 
 def blood_stands_out(case: Case) -> Iterator[Finding]:
-    """Blood is brighter than muscle on a cine, and not clipped."""
+    """Blood is brighter than myocardium on a cine, and not clipped."""
     frame = case.measurements.ed_frame
     if frame is None:
         return
-    picture = case.image.data[frame]
-    blood, muscle = (picture[case.mask(frame, name)] for name in ("lv_cavity", "lv_myocardium"))
+    image = case.image.data[frame]
+    blood, myocardium = (image[case.mask(frame, name)] for name in ("lv_cavity", "lv_myocardium"))
     fewest = case.limits.fewest_pixels
-    if len(blood) < fewest or len(muscle) < fewest or not (np.isfinite(blood).all() and np.isfinite(muscle).all()):
+    if (
+        len(blood) < fewest
+        or len(myocardium) < fewest
+        or not (np.isfinite(blood).all() and np.isfinite(myocardium).all())
+    ):
         return
-    spread = float(np.sqrt((blood.var(dtype=np.float64) + muscle.var(dtype=np.float64)) / 2))
-    difference = float(blood.mean(dtype=np.float64) - muscle.mean(dtype=np.float64))
+    spread = float(np.sqrt((blood.var(dtype=np.float64) + myocardium.var(dtype=np.float64)) / 2))
+    difference = float(blood.mean(dtype=np.float64) - myocardium.mean(dtype=np.float64))
     contrast = difference / spread if spread > 0 else (np.inf if difference > 0 else 0.0)
     if contrast < case.limits.contrast:
         yield Finding(
             "low_contrast",
             "review",
-            f"Blood and muscle differ by {contrast:.1f} standard deviations at end-diastole (at least "
-            f"{case.limits.contrast:.1f} expected): a poor picture, another kind of image, or masks in the wrong "
+            f"Blood and myocardium differ by {contrast:.1f} standard deviations at end-diastole (at least "
+            f"{case.limits.contrast:.1f} expected): a poor image, another kind of image, or masks in the wrong "
             "place.",
         )
-    clipped = float((blood >= picture.max()).mean())
+    clipped = float((blood >= image.max()).mean())
     if clipped > case.limits.saturated_fraction:
         yield Finding(
             "saturated",

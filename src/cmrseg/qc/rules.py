@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from cmrseg.errors import UsageError
-from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures, scar, signatures
+from cmrseg.qc import agreement, anatomy, bounds, coverage, curves, pictures, right_ventricle, scar, signatures
 from cmrseg.qc.case import Case
 from cmrseg.qc.thresholds import QcThresholds
 from cmrseg.study import Finding, Image, Kind, Measurements, Segmentation, Verdict
@@ -15,7 +15,7 @@ Rule = Callable[[Case], Iterable[Finding]]
 
 CINE_RULES: tuple[Rule, ...] = (
     pictures.pixels_are_numbers,
-    pictures.frames_hold_a_picture,
+    pictures.frames_hold_an_image,
     pictures.slices_differ,
     pictures.blood_stands_out,
     anatomy.structures_are_there,
@@ -38,7 +38,13 @@ CINE_RULES: tuple[Rule, ...] = (
     curves.ventricle_empties_once,
     curves.systole_has_its_time,
     curves.beat_closes,
-    curves.muscle_keeps_its_mass,
+    curves.myocardium_keeps_its_mass,
+    right_ventricle.rv_is_one_piece,
+    right_ventricle.rv_reaches_the_base,
+    right_ventricle.rv_base_is_drawn_whole,
+    right_ventricle.rv_has_no_dent,
+    right_ventricle.rv_is_as_large_as_the_lv,
+    right_ventricle.rv_contracts_with_the_lv,
     curves.ventricles_pump_alike,
     curves.phases_agree,
     bounds.numbers_are_possible,
@@ -47,10 +53,10 @@ CINE_RULES: tuple[Rule, ...] = (
     agreement.members_agree,
 )
 
-#: Scar along the rim, and scar without remote muscle, are found where scar is measured.
+#: Scar along the rim, and scar without remote myocardium, are found where scar is measured.
 LGE_RULES: tuple[Rule, ...] = (
     pictures.pixels_are_numbers,
-    pictures.frames_hold_a_picture,
+    pictures.frames_hold_an_image,
     pictures.slices_differ,
     scar.muscle_is_nulled,
     scar.cavity_is_there,
@@ -63,6 +69,7 @@ LGE_RULES: tuple[Rule, ...] = (
     anatomy.slices_lie_in_line,
     anatomy.sizes_follow_each_other,
     anatomy.rv_lies_on_its_side,
+    right_ventricle.rv_is_one_piece,
     coverage.enough_slices,
     coverage.ends_lie_inside_the_stack,
     scar.scar_was_found,

@@ -33,6 +33,11 @@ def voxels_outside_largest_piece(mask: Mask) -> int:
     return int(sizes.sum() - sizes.max())
 
 
+def pixels_outside_largest_piece(mask_YX: Mask) -> int:
+    """Pixels of a slice that are not connected (sides or corners) to the largest piece on it."""
+    return voxels_outside_largest_piece(mask_YX[None])
+
+
 def hole_pixels(mask_YX: Mask) -> int:
     """Pixels of a slice that a structure surrounds but does not hold."""
     return int((ndimage.binary_fill_holes(mask_YX) & ~mask_YX).sum())

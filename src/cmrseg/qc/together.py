@@ -15,15 +15,15 @@ USUAL = QcThresholds()
 
 
 def covered_mm(part: Part) -> float | None:
-    """Length of the ventricle that a stack shows: slices with LV muscle times their distance; None without muscle.
+    """Length of the ventricle that a stack shows: slices with LV myocardium times their distance; None without it.
 
     Of a cine, at end-diastole.
     """
     frame = 0 if part.image.kind == "lge" else part.measurements.ed_frame
     if frame is None:
         return None
-    muscle = part.segmentation.scheme.whole_myocardium(part.segmentation.labels[frame])
-    slices = int(muscle.any(axis=(1, 2)).sum())
+    myocardium = part.segmentation.scheme.whole_myocardium(part.segmentation.labels[frame])
+    slices = int(myocardium.any(axis=(1, 2)).sum())
     return slices * part.image.geometry.spacing_xyz_mm[2] if slices else None
 
 
@@ -42,7 +42,7 @@ def covers_the_same_heart(cine: Part, lge: Part, limits: QcThresholds) -> Iterat
 
 
 def weighs_the_same(cine: Part, lge: Part, limits: QcThresholds) -> Iterator[Finding]:
-    """LV mass on LGE agrees with that on the cine where both show the whole ventricle; it is one muscle."""
+    """LV mass on LGE agrees with that on the cine where both show the whole ventricle; it is one myocardium."""
     masses = _value(cine, "lv_mass_g"), _value(lge, "lge_lv_mass_g")
     if masses[0] is None or masses[1] is None:
         return
@@ -55,7 +55,7 @@ def weighs_the_same(cine: Part, lge: Part, limits: QcThresholds) -> Iterator[Fin
             "review",
             f"LV mass is {masses[1]:.0f} g on LGE and {masses[0]:.0f} g on the cine, a difference of "
             f"{abs(difference):.0%} of their mean (at most {limits.lge_mass_difference_fraction:.0%} expected): the "
-            "muscle is drawn wrong on one of them, and scar in percent of LV mass with it.",
+            "myocardium is wrong on one of them, and scar in percent of LV mass with it.",
             kind="lge",
         )
 
@@ -75,7 +75,7 @@ def check_together(parts: tuple[Part, ...], *, thresholds: QcThresholds = USUAL)
         it. Numbers that are withheld are not compared.
     """
     by_kind = {part.image.kind: part for part in parts}
-    if len(by_kind) < 2 or any(part.verdict.status == "reject" for part in parts):
+    if len(by_kind) < 2 or any(part.verdict.of_ventricle("lv").status == "reject" for part in parts):
         return parts
     cine, lge = by_kind["cine"], by_kind["lge"]
     found = tuple(finding for rule in PAIR_RULES for finding in rule(cine, lge, thresholds))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cmrseg.quantify import aha, body, wall_thickness
+from cmrseg.quantify.measurement_errors import ERRORS
 from cmrseg.quantify.reference_ranges import reference_range
-from cmrseg.study import Measurement, Patient
+from cmrseg.study import Measurement, Patient, Ventricle
 
 SCMR = "SCMR post-processing recommendations, Schulz-Menger et al., J Cardiovasc Magn Reson 2020;22:19"
 _DISCS = "summation of discs on the native grid (pixel area x slice distance, the gap included)"
@@ -56,7 +57,7 @@ CINE: dict[str, Definition] = {
     **_per_ventricle("lv", "LV", "largest volume over the beat", "smallest volume over the beat"),
     "lv_co_l_min": Definition("L/min", "Cardiac output", "LV stroke volume x heart rate"),
     "lv_mass_g": Definition(
-        "g", "LV mass", f"muscle volume at end-diastole x 1.05 g/mL: {_DISCS}; papillary muscles left out"
+        "g", "LV mass", f"myocardial volume at end-diastole x 1.05 g/mL: {_DISCS}; papillary muscles left out"
     ),
     "lv_mass_es_g": Definition("g", "LV mass at end-systole", "as LV mass, at end-systole; a check of the former"),
     **_per_ventricle("rv", "RV", f"volume {_RV_PHASES} end-diastole", f"volume {_RV_PHASES} end-systole"),
@@ -83,8 +84,15 @@ CINE: dict[str, Definition] = {
 }
 
 
+def ventricle_of_key(key: str) -> Ventricle | None:
+    """Whose number a measurement is: ``"rv"``, ``"lv"`` (walls and scar too), or None for the patient's own."""
+    if key in ("bsa_m2", "heart_rate_bpm"):
+        return None
+    return "rv" if key.startswith("rv_") else "lv"
+
+
 def measurement(key: str, value: float | None, patient: Patient, note: str = "") -> Measurement:
-    """A measurement with its name, definition and, where there is a value, the healthy range for this patient.
+    """A measurement with its name, definition, error and, where there is a value, the healthy range for this patient.
 
     Args:
         key: one of `CINE`.
@@ -97,4 +105,5 @@ def measurement(key: str, value: float | None, patient: Patient, note: str = "")
     if value is not None:
         reference, why_not = reference_range(key, patient)
         note = " ".join(part for part in (note, why_not) if part)
-    return Measurement(key, value, entry.unit, entry.label, entry.definition, entry.source, reference, note)
+    error = ERRORS.get(key)
+    return Measurement(key, value, entry.unit, entry.label, entry.definition, entry.source, reference, note, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ class HeartPhases:
     Args:
         ed_frame: largest volume, counted from 0; None when the structure is nowhere.
         es_frame: smallest volume; None when it cannot be told.
-        note: why one is None; empty otherwise.
+        note: why one is None, and what stood in for the LV cavity; empty otherwise.
     """
 
     ed_frame: int | None
@@ -38,7 +38,8 @@ def find_phases(curve_ml: NDArray[np.float64]) -> HeartPhases:
 
     The smoothed curve says in which part of the beat they lie, so that one bad frame elsewhere is not taken for
     either; among that frame and its two neighbours the measured, unsmoothed curve decides, so that the volumes read
-    there are not pulled towards each other. End-diastole is never assumed to be the first frame.
+    there are not pulled towards each other. End-diastole is never assumed to be the first frame. Frames without the
+    ventricle are passed over: an empty mask is nobody's end-systole.
 
     Args:
         curve_ml: float64[T] LV cavity volume in mL, T at least 1, equally spaced over the beat.
@@ -46,8 +47,12 @@ def find_phases(curve_ml: NDArray[np.float64]) -> HeartPhases:
     Returns:
         Both frames; no end-systole for one frame or a volume that never changes, none at all for an empty curve.
     """
-    if not curve_ml.max(initial=0.0) > 0.0:
+    seen = np.flatnonzero(curve_ml > 0.0)
+    if len(seen) == 0:
         return HeartPhases(None, None, "The left ventricle is labelled in no frame.")
+    if len(seen) < len(curve_ml):
+        found = find_phases(curve_ml[seen])
+        return replace(found, ed_frame=_place(seen, found.ed_frame), es_frame=_place(seen, found.es_frame))
     if len(curve_ml) == 1:
         return HeartPhases(0, None, "One phase only: its volume stands for end-diastole, and nothing for end-systole.")
     if curve_ml.max() == curve_ml.min():
@@ -56,6 +61,10 @@ def find_phases(curve_ml: NDArray[np.float64]) -> HeartPhases:
     ed_frame = _extreme_near(int(smooth.argmax()), curve_ml)
     es_frame = _extreme_near(int(smooth.argmin()), -curve_ml)
     return HeartPhases(ed_frame, es_frame)
+
+
+def _place(frames: NDArray[np.intp], k: int | None) -> int | None:
+    return None if k is None else int(frames[k])
 
 
 def _extreme_near(frame: int, curve: NDArray[np.float64]) -> int:

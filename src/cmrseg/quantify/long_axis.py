@@ -40,7 +40,7 @@ def find_long_axis(
     decides. Without directions the slices are taken to be seen from the apex, as public sets store them.
 
     Args:
-        wall_and_cavity_ZYX: LV muscle and cavity of one frame.
+        wall_and_cavity_ZYX: LV myocardium and cavity of one frame.
         rv_ZYX: RV cavity of that frame, or None where it is not labelled.
         geometry: grid of the frame.
     """
@@ -57,7 +57,7 @@ def find_long_axis(
 
 
 def _mirrored_given(base_first: bool | None, geometry: Geometry) -> bool:
-    """Seen from the base? The picture's normal points away from the viewer; from the apex it points to the base."""
+    """Seen from the base? The image's normal points away from the viewer; from the apex it points to the base."""
     if not geometry.orientation_known or base_first is None:
         return geometry.mirrored
     towards_apex = geometry.affine[:3, 2] * (1.0 if base_first else -1.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cmrseg import labels
 from cmrseg.errors import UsageError
@@ -14,6 +15,7 @@ from cmrseg.quantify.aha import AhaSegments, Level, aha_sectors
 from cmrseg.quantify.body import body_surface_area_m2
 from cmrseg.quantify.borders import find_borders
 from cmrseg.quantify.heart_phases import HeartPhases, find_phases
+from cmrseg.quantify.long_axis import find_long_axis
 from cmrseg.quantify.volumes import (
     MYOCARDIUM_DENSITY_G_ML,
     SMALLEST_EDV_FOR_EF_ML,
@@ -30,6 +32,8 @@ Known = tuple[float | None, str]
 UNKNOWN_PATIENT = Patient()
 
 _STRUCTURE_WORDS = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myocardium": "LV myocardium"}
+#: Without a labelled cavity, the part of the slices whose myocardium must be a ring: filled contours are none.
+LEAST_RINGS = 0.5
 
 
 def measure(
@@ -50,8 +54,8 @@ def measure(
 
     Returns:
         All keys of `definitions.CINE` or `lge_definitions.LGE`, in that order. What cannot be known has the value None
-        and a note: nothing is measured from an empty mask, one frame gives no end-systole, no ejection fraction is
-        given under 10 mL.
+        and a note: a structure that is not labelled withholds what needs it and nothing else, one frame gives no
+        end-systole, no ejection fraction is given under 10 mL.
 
     Raises:
         UsageError: for another label scheme; as `lge.measure_lge`.
@@ -68,8 +72,9 @@ def measure(
 
 def _measure_cine(segmentation: Segmentation, patient: Patient, heart_rate_bpm: float | None) -> Measurements:
     curves_ml = volume_curves_ml(segmentation)
-    phases = find_phases(curves_ml["lv_cavity"])
+    phases = _phases(segmentation, curves_ml)
     known = _volumes_and_mass(curves_ml, phases)
+    known |= _mass_of_rings_only(segmentation, curves_ml, phases)
     known |= _output_and_rate(known, heart_rate_bpm)
     known |= _indexed(known, body_surface_area_m2(patient))
     wall = _wall_at_end_diastole(segmentation, phases)
@@ -88,6 +93,49 @@ def _measure_cine(segmentation: Segmentation, patient: Patient, heart_rate_bpm: 
         findings=wall.findings,
         base_first=wall.base_first,
     )
+
+
+def _phases(segmentation: Segmentation, curves_ml: dict[str, NDArray[np.float64]]) -> HeartPhases:
+    """End-diastole and end-systole from the LV cavity; where none is labelled, from what the myocardium encloses, or
+    from the RV cavity."""
+    phases = find_phases(curves_ml["lv_cavity"])
+    if phases.ed_frame is not None:
+        return phases
+    enclosed = np.array([_enclosed(frame == labels.CINE["lv_myocardium"]).sum() for frame in segmentation.labels])
+    for curve, word in (
+        (enclosed.astype(np.float64), "what the LV myocardium encloses"),
+        (curves_ml["rv_cavity"], "the RV cavity"),
+    ):
+        found = find_phases(curve)
+        if found.ed_frame is not None:
+            note = f"No LV cavity is labelled; {word} told end-diastole and end-systole."
+            return replace(found, note=f"{note} {found.note}".strip())
+    return phases
+
+
+def _enclosed(myocardium_ZYX: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What the myocardium surrounds on each slice."""
+    filled = np.stack([ndimage.binary_fill_holes(myocardium_YX) for myocardium_YX in myocardium_ZYX])
+    return filled & ~myocardium_ZYX
+
+
+def _mass_of_rings_only(
+    segmentation: Segmentation, curves_ml: dict[str, NDArray[np.float64]], phases: HeartPhases
+) -> dict[str, Known]:
+    """Withhold the mass of myocardium that hardly encloses anything where no cavity is labelled.
+
+    Filled epicardial contours look so; they hold the cavity too, and would weigh twice a heart.
+    """
+    withheld: dict[str, Known] = {}
+    for key, frame in (("lv_mass_g", phases.ed_frame), ("lv_mass_es_g", phases.es_frame)):
+        if frame is None or curves_ml["lv_cavity"][frame] > 0.0:
+            continue
+        myocardium = segmentation.labels[frame] == labels.CINE["lv_myocardium"]
+        rings, slices = (mask.any(axis=(1, 2)).sum() for mask in (_enclosed(myocardium), myocardium))
+        if rings < LEAST_RINGS * slices:
+            note = "No LV cavity is labelled and the myocardium encloses none: filled contours would weigh too much."
+            withheld[key] = (None, note)
+    return withheld
 
 
 def _volumes_and_mass(curves_ml: dict[str, NDArray[np.float64]], phases: HeartPhases) -> dict[str, Known]:
@@ -168,9 +216,14 @@ def _wall_at_end_diastole(segmentation: Segmentation, phases: HeartPhases) -> _W
             _wall_values(by_segment, None, None, phases.note), by_segment, (), segmentation.geometry.base_first
         )
     frame, scheme = segmentation.labels[phases.ed_frame], segmentation.scheme
-    muscle, cavity = scheme.whole_myocardium(frame), scheme.mask(frame, "lv_cavity")
-    aha = aha_sectors(muscle, cavity, scheme.mask(frame, "rv_cavity"), segmentation.geometry)
-    rays = _thickness_by_slice(muscle, cavity, aha, segmentation.geometry.spacing_xyz_mm[:2])
+    myocardium, cavity, right = (scheme.mask(frame, n) for n in ("lv_myocardium", "lv_cavity", "rv_cavity"))
+    for name, mask in (("lv_myocardium", myocardium), ("lv_cavity", cavity)):
+        if not mask.any():
+            base_first = find_long_axis(myocardium | cavity, right, segmentation.geometry).base_first
+            note = f"No {_STRUCTURE_WORDS[name]} is labelled at end-diastole."
+            return _Wall(_wall_values(by_segment, None, None, note), by_segment, (), base_first)
+    aha = aha_sectors(myocardium, cavity, right, segmentation.geometry)
+    rays = _thickness_by_slice(myocardium, cavity, aha, segmentation.geometry.spacing_xyz_mm[:2])
 
     segment = np.concatenate([aha.segment_at(level, angles) for level, angles, _ in rays] or [np.zeros(0, np.uint8)])
     thickness = np.concatenate([mm for _, _, mm in rays] or [np.zeros(0)])
@@ -179,19 +232,21 @@ def _wall_at_end_diastole(segmentation: Segmentation, phases: HeartPhases) -> _W
             by_segment[number - 1] = thickness[segment == number].mean()
     thick = [thickest_mm(mm) for level, _, mm in rays if level in (Level.BASAL, Level.MID)]
     mid = [mm for level, _, mm in rays if level is Level.MID]
-    note = "No slice of this part of the wall shows muscle all around the cavity." if aha.oriented or not rays else ""
+    note = (
+        "No slice of this part of the wall shows myocardium all around the cavity." if aha.oriented or not rays else ""
+    )
     note = note or (aha.findings[0].message if aha.findings else "")
     values = _wall_values(by_segment, max(thick, default=None), float(np.mean(mid)) if mid else None, note)
     return _Wall(values, by_segment, aha.findings, aha.long_axis.base_first)
 
 
 def _thickness_by_slice(
-    muscle: NDArray[np.bool_], cavity: NDArray[np.bool_], aha: AhaSegments, spacing_xy: tuple[float, float]
+    myocardium: NDArray[np.bool_], cavity: NDArray[np.bool_], aha: AhaSegments, spacing_xy: tuple[float, float]
 ) -> list[tuple[Level, NDArray[np.float64], NDArray[np.float64]]]:
-    """Level, angles and local thickness of every slice with a closed ring of muscle."""
+    """Level, angles and local thickness of every slice with a closed ring of myocardium."""
     rays = []
     for z in np.flatnonzero(aha.closed_ring):
-        borders = find_borders(muscle[z], cavity[z], spacing_xy, mirrored=aha.long_axis.mirrored)
+        borders = find_borders(myocardium[z], cavity[z], spacing_xy, mirrored=aha.long_axis.mirrored)
         if borders is not None:
             rays.append((aha.levels[z], borders.angles, local_thickness_mm(borders)))
     return rays

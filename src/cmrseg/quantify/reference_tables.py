@@ -1,7 +1,7 @@
 """Published values of healthy people, by sex and age.
 
 Only figures checked against a stored copy of the paper, its abstract, or two transcriptions of its table by different
-authors are here. Tables of the other convention (papillary muscles counted as muscle) are left out on purpose: they
+authors are here. Tables of the other convention (papillary muscles counted as myocardium) are left out on purpose: they
 differ by more than the diseases they are compared with.
 """
 

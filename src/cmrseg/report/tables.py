@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cmrseg.io.files import write_text
-from cmrseg.study import Analysis, Finding, Measurement
+from cmrseg.quantify.definitions import ventricle_of_key
+from cmrseg.study import VENTRICLES, Analysis, Finding, Measurement, Part
 from cmrseg.text import json_text
 
 #: Decimals kept in files: below the precision of any cardiac measurement, so nothing of meaning is lost.
@@ -23,6 +24,9 @@ CSV_COLUMNS = (
     "reference_low",
     "reference_high",
     "reference_group",
+    "error",
+    "outside",
+    "verdict",
     "definition",
     "source",
     "note",
@@ -40,7 +44,8 @@ def measurements_json(analysis: Analysis) -> dict[str, Any]:
 
     Returns:
         One entry per measurement under its key (float with two decimals, or None where it cannot be known), then
-        `ed_frame` and `es_frame` (counted from 0; None without a cine), `verdict`, and last `findings`, a list of
+        `ed_frame` and `es_frame` (counted from 0; None without a cine), `verdict` of the whole study, `verdicts` on
+        the numbers of ``lv``, ``rv`` (of the cine) and ``lge`` alone (None without), and last `findings`, a list of
         mappings with code, severity, message, where (as a person reads it), kind, ventricle, and the indices frame and
         slice (from 0). Without parts, only these last entries.
     """
@@ -50,6 +55,7 @@ def measurements_json(analysis: Analysis) -> dict[str, Any]:
         "ed_frame": cine.measurements.ed_frame if cine else None,
         "es_frame": cine.measurements.es_frame if cine else None,
         "verdict": analysis.verdict.status,
+        "verdicts": verdicts(analysis),
         "findings": [
             {
                 **{"code": f.code, "severity": f.severity, "message": f.message, "where": analysis.where(f)},
@@ -57,6 +63,15 @@ def measurements_json(analysis: Analysis) -> dict[str, Any]:
             }
             for f in all_findings(analysis)
         ],
+    }
+
+
+def verdicts(analysis: Analysis) -> dict[str, str | None]:
+    """The verdict on the numbers of each ventricle of the cine, and on those of the LGE stack; None without them."""
+    cine, lge = analysis.part("cine"), analysis.part("lge")
+    return {
+        **{side: cine.verdict.of_ventricle(side).status if cine else None for side in VENTRICLES},
+        "lge": lge.verdict.of_ventricle("lv").status if lge else None,
     }
 
 
@@ -75,7 +90,8 @@ def write_csv(analysis: Analysis, path: Path) -> None:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows([cell(content) for content in _row(m)] for m in _measurements(analysis))
+    for part in analysis.parts:
+        writer.writerows([cell(content) for content in _row(m, part)] for m in part.measurements.values)
     write_text(path, buffer.getvalue())
 
 
@@ -94,8 +110,9 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(float(value), DECIMALS)
 
 
-def _row(measurement: Measurement) -> tuple[str | float | None, ...]:
-    reference = measurement.reference
+def _row(measurement: Measurement, part: Part) -> tuple[str | float | None, ...]:
+    reference, ventricle = measurement.reference, ventricle_of_key(measurement.key)
+    verdict = part.verdict.of_ventricle(ventricle) if ventricle else part.verdict
     return (
         measurement.key,
         measurement.label,
@@ -104,6 +121,9 @@ def _row(measurement: Measurement) -> tuple[str | float | None, ...]:
         _rounded(reference.low) if reference else None,
         _rounded(reference.high) if reference else None,
         reference.group if reference else "",
+        _rounded(measurement.error),
+        measurement.outside,
+        verdict.status,
         measurement.definition,
         measurement.source,
         measurement.note,

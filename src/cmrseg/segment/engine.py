@@ -113,15 +113,15 @@ def segment(image: Image, pipeline: Pipeline, options: SegmentOptions = SegmentO
     if options.clean_up:
         scar_TZYX = np.stack(scars) if scars else None
         labels, findings = keep_the_heart(labels, pipeline.scheme, image.geometry, scar_TZYX)
-    names = pipeline.scheme.foreground_names
-    per_frame = np.array([np.mean([a[n] for n in names]) for a in agreements if a])
+    told = agreements[0] if agreements else {}
+    per_frame = {name: np.array([agreement[name] for agreement in agreements]) for name in told}
     return Segmentation(
         labels=labels,
         scheme=pipeline.scheme,
         geometry=image.geometry,
         frame_times_ms=image.frame_times_ms,
-        agreement={n: float(np.mean([a[n] for a in agreements])) for n in names} if per_frame.size else {},
-        agreement_per_frame=per_frame if per_frame.size else None,
+        agreement={name: float(values.mean()) for name, values in per_frame.items()},
+        agreement_per_frame=per_frame,
         method=pipeline.method,
         findings=findings,
     )
