@@ -89,8 +89,8 @@ def _decode(header: Header, raw: bytes, indices: list[int]) -> tuple[dict[int, s
     except tags.PARSER_ERRORS as error:
         raise _unreadable(header, type(error).__name__) from None
     _refuse_missing_decoder(header, dataset)
-    stored.complete(dataset, header)
     try:
+        stored.complete(dataset, header)
         wanted = sorted(set(indices))
         images = list(iter_pixels(dataset, indices=wanted, raw=True))
     except DECODER_ERRORS as error:

@@ -83,5 +83,7 @@ def _read_header(number: int, file: Path) -> tuple[Header, list[Frame]] | Damage
         return header_and_frames(number, file, parsed) if holds_images(parsed.dataset) else "no image"
     except InputRefused as refusal:
         return Damage(refusal.code, refusal.cause)
+    except FileNotFoundError:
+        return Damage("unreadable", "a link that leads to no file")
     except tags.PARSER_ERRORS as error:
         return Damage("unreadable", f"the header cannot be parsed ({type(error).__name__})")
