@@ -75,11 +75,16 @@ def summary_of(analysis: Analysis) -> Summary:
         comparison = _not_compared(known)
     first = FIRST if analysis.part("cine") else (*FIRST, *FIRST_OF_LGE_ALONE)
     return Summary(
-        items=tuple(_item(name, shown[key], shown.get(also)) for name, key, also in first if key in shown),
+        items=tuple(_item(name, shown[key], shown.get(also)) for name, key, also in first if _worth(shown.get(key))),
         flags=flags(shown),
         comparison=comparison,
         open=cine and not compared,
     )
+
+
+def _worth(one: Shown | None) -> bool:
+    """A number that was measured; no-reflow only where it was assessed."""
+    return one is not None and not (one.missing and one.measurement.key == "no_reflow_mass_g")
 
 
 def flags(shown: Mapping[str, Shown]) -> tuple[Flag, ...]:
