@@ -213,7 +213,8 @@ def segment_to_file(
     """
     if not is_nifti(output):
         raise OutputError(f"{output.name} is no name of a NIfTI file.", f"End it with {' or '.join(SUFFIXES)}.")
-    refuse_unwritable(output.with_name(_record_name(output)))
+    for written in (output, output.with_name(_record_name(output))):
+        refuse_unwritable(written, file=True)
     started = time.monotonic()
     study = read(source, kind)
     image = chosen_image(study, kind)

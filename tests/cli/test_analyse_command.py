@@ -112,10 +112,22 @@ def test_an_output_in_the_way_is_noticed_before_the_networks_are_loaded(
         result = RUNNER.invoke(app, [*command, "-o", str(tmp_path / in_the_way)])
         assert result.exit_code == 1
         assert "is no folder, so nothing can be written below it" in result.stderr
-    result = RUNNER.invoke(
-        app, ["segment-box", "none", "-o", str(tmp_path / in_the_way / "m.nii.gz"), "--box", "1,2,3,4,5"]
-    )
-    assert "is no folder, so nothing can be written below it" in result.stderr
+    for command, below in (
+        (["segment-box", "none", "--box", "1,2,3,4,5"], "m.nii.gz"),
+        (["features", str(tmp_path)], "t.csv"),
+        (["evaluate", str(tmp_path), "--truth", str(tmp_path)], "e"),
+        (["phantom"], "p"),
+        (["demo"], "d"),
+        (["train", "cine", "none"], ""),
+        (["train", "prompt", "none"], ""),
+        (["pretrain", "none"], ""),
+        (["tune", "cine", "none"], ""),
+        (["experiment", "cardiosam-main"], ""),
+    ):
+        target = str(tmp_path / in_the_way / below)
+        result = RUNNER.invoke(app, [*command, *([] if command == ["phantom"] else ["-o"]), target])
+        assert result.exit_code == 1, (command, result.output)
+        assert "is no folder, so nothing can be written below it" in " ".join(result.stderr.split()), command
 
 
 def test_folders_of_one_name_are_told_apart_and_traced(analyse: Analyse, dicom: Path) -> None:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import cmrseg
 from cmrseg.cli.main import app
-from cmrseg.errors import UsageError
-from cmrseg.interactive import chosen_image, parse_box, parse_click
+from cmrseg.errors import OutputError, UsageError
+from cmrseg.interactive import chosen_image, parse_box, parse_click, write_mask
 from cmrseg.phantom import HeartSpec, Phantom, make_phantom, write_dicom, write_nifti
 from cmrseg.phantom.enhancement import make_lge_phantom
 from cmrseg.segment.interactive import Click
@@ -203,3 +203,18 @@ def test_shipped_bundle_is_listed_small_and_licensed() -> None:
     assert "research only" in (folder / "LICENSE").read_text()
     card = CliRunner().invoke(app, ["models", "show", "prompt"])
     assert "semi-automatic" in card.output
+
+
+def test_a_full_disk_leaves_neither_mask_nor_record(
+    heart: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, *_: object) -> None:
+        path.write_bytes(b"half")
+        raise OutputError("The masks could not be written (OSError).")
+
+    monkeypatch.setattr("cmrseg.interactive.record_of", lambda *_: {})
+    monkeypatch.setattr("cmrseg.interactive.write_labels", half)
+    study = Study("s", tmp_path, (heart.image,))
+    with pytest.raises(OutputError):
+        write_mask(heart.segmentation, heart.image, tmp_path / "m.nii.gz", None, {}, study, {})  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []

@@ -251,3 +251,13 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_table([], tmp_path / "file" / "t.csv")
+
+
+def test_full_disk_leaves_no_part_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("csv.DictWriter.writerows", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_table([], tmp_path / "t.csv")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
@@ -211,6 +212,32 @@ def test_an_output_that_cannot_be_is_known_before_the_work(tmp_path: Path, monke
     monkeypatch.setattr(Path, "mkdir", read_only)
     with pytest.raises(OutputError, match="Read-only file system"):
         refuse_unwritable(tmp_path / "new" / "study")
+
+
+def test_a_folder_in_the_place_of_a_file_is_known_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        refuse_unwritable(tmp_path / "t.csv", file=True)
+    refuse_unwritable(tmp_path / "t.csv")
+
+
+def test_text_is_read_and_written_in_one_encoding_whatever_the_system_prefers() -> None:
+    room = Path(cmrseg.__file__).parent
+    guilty = []
+    for path in room.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called = node.func.attr
+            plain = called in ("read_text", "write_text") or (
+                called == "open"
+                and ast.unparse(node.func.value) not in ("os", "webbrowser")
+                and "b" not in ast.unparse(node.args[0] if node.args else ast.Constant("r"))
+            )
+            told = any(k.arg == "encoding" for k in node.keywords) or (called == "read_text" and node.args)
+            if plain and not told:
+                guilty.append(f"{path.relative_to(room).as_posix()}:{node.lineno}")
+    assert not guilty
 
 
 def test_every_file_that_is_renamed_into_place_goes_through_here() -> None:

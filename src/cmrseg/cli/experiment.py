@@ -40,6 +40,7 @@ def experiment_command(
     from cmrseg.errors import UsageError
     from cmrseg.experiments import acute_features
     from cmrseg.experiments.run import EXPERIMENTS, ExperimentOptions, run_experiment, table_path
+    from cmrseg.io.files import MARKER, refuse_unwritable
 
     if name == "list":
         for key, experiment in EXPERIMENTS.items():
@@ -48,6 +49,7 @@ def experiment_command(
         return
     if output is None:
         raise UsageError("There is no folder for the experiment.", "Give --output FOLDER.")
+    refuse_unwritable(output / MARKER)
     if name == acute_features.NAME:
         if data is not None:
             raise UsageError(f"{name} generates its patients.", "Give --cine to make them of, and no --data.")
@@ -56,4 +58,4 @@ def experiment_command(
         return
     options = ExperimentOptions(scale, minutes, encoder, threads, seed, seeds, nnunet, sam2, cine, layout, start_from)
     run_experiment(name, data, output, options, lambda line: typer.echo(line))
-    typer.echo(table_path(name, output).read_text())
+    typer.echo(table_path(name, output).read_text(encoding="utf-8"))

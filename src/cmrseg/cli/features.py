@@ -24,9 +24,9 @@ def features_command(
     """One row per patient: volumes, shape and brightness of scar, each defined in the documentation."""
     from cmrseg.errors import InputRefused
     from cmrseg.features.sources import feature_folders, read_feature_case
-    from cmrseg.features.table import check_format, row_of, write_table
+    from cmrseg.features.table import check_table, row_of, write_table
 
-    check_format(output)
+    check_table(output)
     rows, refused = [], 0
     for folder in feature_folders(inputs):
         try:

@@ -30,8 +30,10 @@ def pretrain_command(
     from dataclasses import replace
 
     from cmrseg.errors import UsageError
+    from cmrseg.io.files import MARKER, refuse_unwritable
     from cmrseg.train.pretrain import PretrainConfig, Terms, run_pretraining
 
+    refuse_unwritable(output / MARKER)
     config = PretrainConfig.of(encoder, settings or [])
     config = replace(config, seed=seed, threads=threads)
     if epochs is not None:

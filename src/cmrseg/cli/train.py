@@ -37,9 +37,11 @@ def train_command(
     from dataclasses import replace
 
     from cmrseg.errors import UsageError
+    from cmrseg.io.files import MARKER, refuse_unwritable
     from cmrseg.train.config import PRESETS
     from cmrseg.train.run import run_training
 
+    refuse_unwritable(output / MARKER)
     if preset == PROMPT:
         if locator is not None or network is not None or deterministic:
             raise UsageError(

@@ -34,11 +34,13 @@ def tune_command(
     from dataclasses import replace
 
     from cmrseg.errors import UsageError
+    from cmrseg.io.files import MARKER, refuse_unwritable
     from cmrseg.train.config import PRESETS
     from cmrseg.train.tune.executor import InProcess, LocalProcesses
     from cmrseg.train.tune.ray_executor import RayTasks
     from cmrseg.train.tune.run import TunePlan, run_tuning
 
+    refuse_unwritable(output / MARKER)
     if preset not in PRESETS:
         raise UsageError(f"There is no preset {preset!r}.", f"Presets: {', '.join(PRESETS)}.")
     config = replace(PRESETS[preset], seed=seed, threads=threads).changed(settings or [])

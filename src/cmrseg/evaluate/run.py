@@ -31,7 +31,7 @@ from cmrseg.evaluate.methods import Methods, evaluate_methods, method_names
 from cmrseg.evaluate.metrics import EMPTY_MASKS, EmptyMasks
 from cmrseg.evaluate.subgroups import SEVERITY_DEFINITION
 from cmrseg.evaluate.taxonomy import DEFAULT_LIMITS
-from cmrseg.io.files import MARKER, output_folder, sha256_of, write_text
+from cmrseg.io.files import MARKER, output_folder, refuse_existing, refuse_unwritable, sha256_of, write_text
 from cmrseg.io.read import os_errors_become_refusals
 from cmrseg.text import json_text
 
@@ -93,6 +93,8 @@ def run_evaluation(
     Raises:
         CmrsegError: as `evaluate_methods` and `read_parts`; OutputError when `output` is something else.
     """
+    refuse_existing(output, replace=True)
+    refuse_unwritable(output)
     layout = _layout(truth, options.layout)
     parts = {Path(source).name: read_parts(source) for source in options.trained_by}
     methods = evaluate_methods(

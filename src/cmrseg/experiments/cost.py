@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from cmrseg.errors import UsageError
+from cmrseg.io.files import write_text
 from cmrseg.models import registry
 from cmrseg.models.outputs import is_encoder_decoder
 from cmrseg.train.bank import SliceBank
@@ -91,8 +92,8 @@ def cost_of(run: Path) -> Cost:
             threads=config.threads,
             **measured,
         )
-        stored.write_text(json.dumps(asdict(cost), indent=1) + "\n")
-    return Cost(**json.loads(stored.read_text()))
+        write_text(stored, json.dumps(asdict(cost), indent=1) + "\n")
+    return Cost(**json.loads(stored.read_text(encoding="utf-8")))
 
 
 def _held_gb(frozen: int, trained: int) -> float:
@@ -125,7 +126,7 @@ def peak_bytes() -> int:
     status = Path("/proc/self/status")
     if status.exists():
         # getrusage would begin with the peak of the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
     import resource
 

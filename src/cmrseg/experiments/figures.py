@@ -113,7 +113,7 @@ def training_curves(rows: Mapping[str, Trained], data: Path) -> Figure:
         path = row.run / "log.jsonl"
         if not path.exists():
             continue
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         epochs = [line["epoch"] for line in lines]
         losses.plot(epochs, [line["loss"] for line in lines], marker=".", label=name)
         optim = TrainConfig.load(row.run / "config.json").optim

@@ -125,7 +125,7 @@ def _dice(image: Image, truth: Truth, pipeline: Pipeline) -> dict[str, float]:
 def load(run: Path) -> list[Draw]:
     """What was drawn for a run; empty where nothing was."""
     path = run / DRAWS
-    return [Draw(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+    return [Draw(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def _save(draws: Sequence[Draw], run: Path) -> None:

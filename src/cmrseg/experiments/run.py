@@ -40,6 +40,7 @@ from cmrseg.experiments.runner import (
 from cmrseg.experiments.scale import Scale, scale_of
 from cmrseg.experiments.tables import csv_text, markdown
 from cmrseg.extras import is_installed
+from cmrseg.io.files import write_text
 from cmrseg.train.checkpoint import is_run
 from cmrseg.train.config import TrainConfig
 
@@ -394,6 +395,6 @@ def _write(name: str, title: str, results: Sequence[RowResult], found: Mapping[s
     for heading, make in experiment.sections.items():
         section = make(found)
         parts.append(f"### {heading}\n\n{section.markdown()}\n")
-        path.with_name(f"{path.stem}-{slug(heading)}.csv").write_text(section.csv_text())
-    path.write_text("\n".join(parts))
-    path.with_suffix(".csv").write_text(csv)
+        write_text(path.with_name(f"{path.stem}-{slug(heading)}.csv"), section.csv_text())
+    write_text(path, "\n".join(parts))
+    write_text(path.with_suffix(".csv"), csv)

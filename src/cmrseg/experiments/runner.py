@@ -173,10 +173,10 @@ def _run_row(row: Row, data: Path, out: Path, k: int, minutes: float, report: Re
         config = _timed(row.config, data, run, minutes)
     run_training(config, data, run, None, report)
     scores, _ = score_run(config, data, run)
-    split = json.loads((run / "split.json").read_text())
+    split = json.loads((run / "split.json").read_text(encoding="utf-8"))
     model = registry.build(config.network, config.model)
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     result = RowResult(
         name=row.name,
         paper=dict(row.paper),
@@ -207,7 +207,7 @@ def _run_foreign(row: ForeignRow, data: Path, run: Path, minutes: float, report:
 
 
 def _stored(run: Path) -> RowResult:
-    return RowResult(**json.loads((run / RESULT).read_text()))
+    return RowResult(**json.loads((run / RESULT).read_text(encoding="utf-8")))
 
 
 def _store(result: RowResult, scores: Scores, run: Path, report: Report) -> None:

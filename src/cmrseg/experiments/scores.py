@@ -25,7 +25,7 @@ def save_scores(scores: Scores, path: Path) -> None:
 
 def load_scores(path: Path) -> list[Any]:
     """Read what `save_scores` wrote; entries of earlier versions, which say no kind, are of cine."""
-    return [_score(entry) for entry in json.loads(path.read_text())]
+    return [_score(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _plain(value: Any) -> Any:

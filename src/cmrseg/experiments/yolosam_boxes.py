@@ -231,13 +231,13 @@ def _loss(
 def load_boxes(run: Path) -> dict[str, float]:
     """What `measure_boxes` wrote; empty where it wrote nothing."""
     path = run / BOXES
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def load_errors(run: Path) -> list[Spoilt]:
     """What `measure_errors` wrote; empty where it wrote nothing."""
     path = run / ERRORS
-    return [Spoilt(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+    return [Spoilt(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def _write(values: object, path: Path) -> None:

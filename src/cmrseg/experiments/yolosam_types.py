@@ -129,4 +129,4 @@ def measure_types(rows: Mapping[str, Trained], data: Path, scale: Scale, report:
 def load_types(run: Path) -> list[ErrorTypes]:
     """What `measure_types` wrote; empty where it wrote nothing."""
     path = run / TYPES
-    return [ErrorTypes(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+    return [ErrorTypes(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []

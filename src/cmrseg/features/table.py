@@ -13,7 +13,7 @@ from cmrseg.extras import is_installed
 from cmrseg.features.definitions import FEATURES
 from cmrseg.features.patient import features_of
 from cmrseg.features.sources import FeatureCase
-from cmrseg.io.files import output_file
+from cmrseg.io.files import output_file, refuse_unwritable
 from cmrseg.text import printable
 
 #: Columns before the features.
@@ -41,24 +41,30 @@ def row_of(case: FeatureCase) -> Row:
     return row
 
 
-def check_format(path: Path) -> None:
-    """Refuse a table that could not be written (UsageError): another ending, or Parquet without pyarrow."""
+def check_table(path: Path) -> None:
+    """Refuse a table that could not be written, before the work.
+
+    Raises:
+        UsageError: another ending, or Parquet without pyarrow.
+        OutputError: nothing can be written there.
+    """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"A table is not written as {path.suffix or 'a file without ending'}.", "End it .csv or .parquet."
         )
     if path.suffix.lower() == ".parquet" and not is_installed("pyarrow"):
         raise UsageError("Parquet needs pyarrow.", "pip install 'cmrseg[parquet]', or write .csv.")
+    refuse_unwritable(path, file=True)
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Write rows of `row_of`; the table appears whole or not at all. What is not known is an empty cell, or null.
 
     Raises:
-        UsageError: as `check_format`.
-        OutputError: writing failed.
+        UsageError: as `check_table`.
+        OutputError: as `check_table`, or writing failed.
     """
-    check_format(path)
+    check_table(path)
     with output_file(path) as partial:
         if path.suffix.lower() == ".parquet":
             _write_parquet(rows, partial)

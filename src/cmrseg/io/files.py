@@ -60,6 +60,7 @@ def output_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         OutputError: the target exists and may not be replaced, or writing failed (disk full, no permission).
     """
     refuse_existing(target, replace=replace)
+    refuse_unwritable(target)
     partial = _beside(target, "partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(encodable(text), encoding="utf-8", newline="\n")
 
 
-def refuse_unwritable(target: Path, longest: str = "") -> None:
+def refuse_unwritable(target: Path, longest: str = "", *, file: bool = False) -> None:
     """Raise OutputError where a file or folder could not be made, which is better known before the work than after.
 
     Makes a folder with a file in it beside what is there of the target's parents, and removes both.
@@ -123,7 +124,10 @@ def refuse_unwritable(target: Path, longest: str = "") -> None:
     Args:
         target: the file or folder to be made; its parents may be missing, and are not made.
         longest: longest path that will be written below it.
+        file: it is a file, so that a folder in its place is refused too.
     """
+    if file and target.is_dir():
+        raise OutputError(f"{printable(target)} is a folder.", "Give the name of a file to write.")
     parent = target.parent
     while not os.path.lexists(parent) and parent != parent.parent:
         parent = parent.parent

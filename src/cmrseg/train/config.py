@@ -244,7 +244,7 @@ class TrainConfig(StoredConfig):
     @classmethod
     def load(cls, path: Path) -> TrainConfig:
         """Read a configuration written by `save`; unknown keys are an error (TypeError)."""
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         model = from_dict(registry.config_type(values.get("network", "unet")), values.pop("model"))
         return replace(from_dict(cls, values), model=model)
 

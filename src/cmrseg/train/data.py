@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cmrseg.errors import UsageError
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.io.files import write_text
 from cmrseg.labels import LabelScheme
 from cmrseg.study import Study
 from cmrseg.train.config import DataConfig
@@ -50,12 +51,12 @@ class Split:
 
     def save(self, path: Path) -> None:
         """Write the ids as JSON."""
-        path.write_text(json.dumps(self.parts(), indent=1) + "\n")
+        write_text(path, json.dumps(self.parts(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Split:
         """Read what `save` wrote."""
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         return cls(tuple(values["train"]), tuple(values["validation"]), tuple(values.get("test", ())))
 
 

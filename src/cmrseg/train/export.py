@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import cmrseg
 from cmrseg.errors import BundleError
-from cmrseg.io.files import output_folder, sha256_of
+from cmrseg.io.files import output_folder, sha256_of, write_text
 from cmrseg.segment.bundle import FORMAT_VERSION, MANIFEST
 from cmrseg.segment.manifest import write_manifest
 from cmrseg.segment.preprocess import InputSpec
@@ -104,7 +104,7 @@ def export_bundle(
         write_onnx(folder / "model.onnx", {n: models[n] for n in segmenter_names}, members[0][0].input)
         write_onnx(folder / "locator.onnx", {"locator": models["locator"]}, locator_config.input)
         for name, text in documents.items():
-            (folder / name).write_text(text)
+            write_text(folder / name, text)
         for name, content in (extra or {}).items():
             (folder / name).write_bytes(content)
         files = {p.name: sha256_of(p) for p in sorted(folder.iterdir())}

@@ -108,7 +108,7 @@ def train(
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.optim.epochs:
                 line |= validate(average.model)
             checkpoint.save(run, model, average.model, optimiser, epoch + 1)
-            with (run / "log.jsonl").open("a") as log:
+            with (run / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             scalars.add(line, epoch + 1)
             report(" ".join(f"{k} {v:.4g}" for k, v in line.items()))

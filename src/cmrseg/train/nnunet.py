@@ -32,6 +32,7 @@ from cmrseg.evaluate.masks import mask_files, read_masks
 from cmrseg.extras import is_installed
 from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.io.files import write_text
 from cmrseg.io.nifti_geometry import RAS_LPS
 from cmrseg.labels import CINE
 from cmrseg.study import Study
@@ -125,7 +126,7 @@ def train_and_predict(
         write_dataset(cases.values(), split, out / "raw", layout)
     if not (out / TRAINED).exists():
         _run_process(out, config, report)
-    trained = json.loads((out / TRAINED).read_text())
+    trained = json.loads((out / TRAINED).read_text(encoding="utf-8"))
     held_out = [cases[i] for i in split.validation]
     return NnUnetResult(read_predictions(held_out, out / "predictions", layout), **trained)
 
@@ -161,7 +162,7 @@ def write_dataset(cases: Iterable[Case], split: Split, raw: Path, layout: str = 
         side: [name for case_id in ids for name in frames[case_id]]
         for side, ids in (("train", split.train), ("val", split.validation))
     }
-    (folder / "splits_final.json").write_text(json.dumps([fold], indent=1) + "\n")
+    write_text(folder / "splits_final.json", json.dumps([fold], indent=1) + "\n")
     description = {
         # nnU-Net normalises by a channel's name: any but CT's to mean 0 and SD 1 of each image
         "channel_names": {"0": "cineMRI"},
@@ -171,7 +172,7 @@ def write_dataset(cases: Iterable[Case], split: Split, raw: Path, layout: str = 
         # the other readers refuse or turn sheared grids such as those of M&Ms
         "overwrite_image_reader_writer": "NibabelIO",
     }
-    (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
+    write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
     return folder
 
 
@@ -227,12 +228,12 @@ def _cases_of(split: Split, cases: Iterable[Case]) -> dict[str, Case]:
 def _same_job(job: Mapping[str, Any], out: Path) -> None:
     path = out / JOB
     text = json.dumps(job, indent=1) + "\n"
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text(encoding="utf-8") != text:
         raise UsageError(
             f"{out.name} holds a run of another split or configuration.",
             "Give another folder, or the settings it began with.",
         )
-    path.write_text(text)
+    write_text(path, text)
 
 
 def _write_case(case: Case, study: Study, truth: Truth, folder: Path) -> list[str]:

@@ -36,7 +36,7 @@ _LEAST_EPOCHS = 25
 
 def main(out: Path) -> None:
     """Do what is left to do of the job in a folder; every step leaves a file that says it is done."""
-    job = json.loads((out / JOB).read_text())
+    job = json.loads((out / JOB).read_text(encoding="utf-8"))
     config = NnUnetConfig(**job["config"])
     torch.set_num_threads(config.threads)
     for seeded in (random.seed, np.random.seed, torch.manual_seed):
@@ -70,8 +70,8 @@ def _plan(out: Path, config: NnUnetConfig) -> str:
         extract_fingerprints([_NUMBER], num_processes=config.threads, show_progress_bar=False)
         name = plan_experiments([_NUMBER], config.planner, config.memory_gb)
         preprocess([_NUMBER], name, [config.configuration], [config.threads], show_progress_bar=False)
-        done.write_text(json.dumps(name))
-    planned: str = json.loads(done.read_text())
+        write_text(done, json.dumps(name))
+    planned: str = json.loads(done.read_text(encoding="utf-8"))
     return planned
 
 
@@ -79,9 +79,9 @@ def _train(out: Path, config: NnUnetConfig, plans_name: str, device: torch.devic
     """A trainer at the end of its training."""
     length = out / "length.json"
     if not length.exists():
-        length.write_text(json.dumps(_length(_trainer(out, config, plans_name, device), config)))
+        write_text(length, json.dumps(_length(_trainer(out, config, plans_name, device), config)))
     trainer = _trainer(out, config, plans_name, device)
-    trainer.num_epochs, trainer.num_iterations_per_epoch = json.loads(length.read_text())
+    trainer.num_epochs, trainer.num_iterations_per_epoch = json.loads(length.read_text(encoding="utf-8"))
     trainer.save_every = max(1, trainer.num_epochs // 20)
     trainer.initialize()
     last = _resume(trainer)
@@ -94,8 +94,8 @@ def _train(out: Path, config: NnUnetConfig, plans_name: str, device: torch.devic
 
 
 def _trainer(out: Path, config: NnUnetConfig, plans_name: str, device: torch.device) -> Any:
-    plans = json.loads((out / "preprocessed" / DATASET / f"{plans_name}.json").read_text())
-    dataset = json.loads((out / "raw" / DATASET / "dataset.json").read_text())
+    plans = json.loads((out / "preprocessed" / DATASET / f"{plans_name}.json").read_text(encoding="utf-8"))
+    dataset = json.loads((out / "raw" / DATASET / "dataset.json").read_text(encoding="utf-8"))
     trainer = nnUNetTrainer(plans | {"continue_training": False}, config.configuration, 0, dataset, device=device)
     # only a curve is drawn from these batches
     trainer.num_val_iterations_per_epoch = 1
@@ -144,7 +144,7 @@ def _predict(trainer: Any, out: Path, device: torch.device) -> None:
     """Masks of the held-out frames, as ``nnUNetv2_predict`` makes them."""
     _report("segmenting the held-out patients")
     raw = out / "raw" / DATASET
-    names = json.loads((raw / "splits_final.json").read_text())[0]["val"]
+    names = json.loads((raw / "splits_final.json").read_text(encoding="utf-8"))[0]["val"]
     folder = out / "predictions"
     folder.mkdir(exist_ok=True)
     trainer.set_deep_supervision_enabled(False)

@@ -183,12 +183,12 @@ def run_pretraining(
 
 
 def _same_as_before(path: Path, values: dict[str, Any]) -> None:
-    if path.exists() and json.loads(path.read_text()) != values:
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != values:
         raise UsageError(
             f"{path.parent.name} holds a run with another {path.name}.",
             "Give another folder, or the settings and data it began with.",
         )
-    path.write_text(json.dumps(values, indent=1) + "\n")
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def export_encoder(
@@ -352,7 +352,7 @@ def _resume(run: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> in
 
 
 def _log(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def _log_line(run: Path, line: dict[str, float]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import cmrseg
 from cmrseg.errors import BundleError
 from cmrseg.evaluate.prompted import PromptScore, score_prompts, summarise_prompts, write_prompt_scores
-from cmrseg.io.files import output_folder, refuse_existing, sha256_of
+from cmrseg.io.files import output_folder, refuse_existing, refuse_unwritable, sha256_of
 from cmrseg.models.blocks import to_channels_last
 from cmrseg.models.prompted.model import PromptedSam, PromptTensors
 from cmrseg.segment.interactive import WindowPrompts
@@ -110,6 +110,7 @@ def release_prompt(target: Path, run: Path, data: Path, version: str, report: Ca
         OutputError: the target exists, or writing failed.
     """
     refuse_existing(target)
+    refuse_unwritable(target)
     licence = {"LICENSE": cards.MYOPS_LICENCE}
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / target.name

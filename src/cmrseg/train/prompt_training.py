@@ -139,7 +139,7 @@ def train_prompted(config: PromptTrainConfig, bank: SliceBank, run: Path, report
         began = time.monotonic()
         line = {"epoch": epoch + 1.0, **loop.epoch(epoch), "seconds": time.monotonic() - began}
         checkpoint.save(run, model, average.model, optimiser, epoch + 1)
-        with (run / "log.jsonl").open("a") as log:
+        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         scalars.add(line, epoch + 1)
         report(" ".join(f"{k} {v:.4g}" for k, v in line.items()))

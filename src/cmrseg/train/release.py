@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cmrseg.evaluate.evaluators import evaluator_of
 from cmrseg.geometry import Window
 from cmrseg.io.datasets.layout import Case, Truth
-from cmrseg.io.files import refuse_existing
+from cmrseg.io.files import refuse_existing, refuse_unwritable
 from cmrseg.segment.bundle import INT8_MODEL, Bundle
 from cmrseg.segment.bundle import load as load_bundle
 from cmrseg.segment.engine import Pipeline, Stage, find_heart
@@ -81,6 +81,7 @@ def release(
         OutputError: the target exists, or writing failed.
     """
     refuse_existing(target)
+    refuse_unwritable(target)
     configs = [TrainConfig.load(run / "config.json") for run in segmenters]
     config = configs[0]
     product, evaluator = PRODUCTS[config.scheme], evaluator_of(config.scheme)

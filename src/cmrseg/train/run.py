@@ -68,7 +68,7 @@ def run_training(
         else partial(_validate_segmenter, config, held_out, locator, run)
     )
     train(config, bank, run, check, report)
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return {k: v for k, v in lines[-1].items() if not k.startswith(("epoch", "loss", "seconds"))}
 
 

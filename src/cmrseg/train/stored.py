@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
 
 from cmrseg.errors import UsageError
+from cmrseg.io.files import write_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,12 +34,12 @@ class StoredConfig:
 
     def save(self, path: Path) -> None:
         """Write the configuration as JSON."""
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+        write_text(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a configuration written by `save`; unknown keys are an error (TypeError)."""
-        return from_dict(cls, json.loads(path.read_text()))
+        return from_dict(cls, json.loads(path.read_text(encoding="utf-8")))
 
     def changed(self, settings: Sequence[str]) -> Self:
         """A copy with settings such as ``optim.learning_rate=0.001`` applied; values are JSON, or else strings.
