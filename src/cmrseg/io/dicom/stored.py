@@ -38,7 +38,6 @@ def complete(dataset: Dataset, header: Header) -> None:
         # One sample per pixel, all that gets here, is monochrome.
         dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, int(header.signed)
-    dataset.BitsAllocated = header.bits_allocated
     dataset.BitsStored = header.bits_allocated if _plain(header, dataset) else header.bits_stored
     dataset.HighBit = dataset.BitsStored - 1
 
