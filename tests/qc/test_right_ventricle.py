@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cmrseg.labels import CINE
+from cmrseg.labels import CINE, LGE_RV
 from cmrseg.qc import shapes
 
 RV, LV = CINE["rv_cavity"], CINE["lv_cavity"]
@@ -115,3 +115,12 @@ def test_an_rv_that_hardly_empties_beside_a_good_lv_is_noticed(heart):
 
 def test_a_whole_heart_has_none_of_these(heart):
     assert not [f.code for f in heart.verdict().findings if f.code.startswith("rv_")]
+
+
+def test_on_lge_pieces_are_mentioned_only(lge):
+    here = lge.labels[0, 5]
+    middle = int(np.median(np.nonzero(here == LGE_RV["rv_cavity"])[0]))
+    band = here[middle - 2 : middle + 2]
+    band[band == LGE_RV["rv_cavity"]] = 0
+    found = {f.code: (f.severity, f.ventricle, f.slice) for f in lge.part().verdict.findings}
+    assert found["rv_in_pieces_elsewhere"] == ("info", "rv", 5)
