@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from lge_heart import CAVITY, MIDDLE, MIDDLE_READ, REMOTE, RV, SCAR, LgeHeart
@@ -79,8 +81,19 @@ def test_scar_on_the_last_slice_of_the_stack_may_go_on(lge: LgeHeart) -> None:
     assert lge.severity_of("scar_at_end_of_stack") is None
 
 
+def without_scar(lge: LgeHeart) -> None:
+    """Remote myocardium where the scar was, in pixels and masks."""
+    rng = np.random.default_rng(0)
+    remote = lge.pixels[lge.labels == REMOTE]
+    where = lge.labels[0] == SCAR
+    # its blur reaches beyond the mask
+    around = ndimage.binary_dilation(where, np.ones((1, 5, 5))) & lge.muscle
+    lge.pixels[0][around] = rng.normal(np.median(remote), 0.5 * remote.std(), int(around.sum()))
+    lge.labels[0][where] = REMOTE
+
+
 def test_no_scar_is_said_with_what_would_be_overlooked(lge: LgeHeart) -> None:
-    lge.labels[0][lge.scar] = REMOTE
+    without_scar(lge)
     verdict = lge.verdict()
     assert verdict.status == "pass"
     (none,) = (f for f in verdict.findings if f.code == "scar_none")
@@ -88,6 +101,60 @@ def test_no_scar_is_said_with_what_would_be_overlooked(lge: LgeHeart) -> None:
     assert "9 slices" in none.message
     assert "90 mm" in none.message
     assert "diffuse fibrosis" in none.message
+
+
+@pytest.mark.parametrize("way", ["as acquired", "gain differs by slice", "phase-sensitive", "most of it missed"])
+def test_scar_that_the_masks_miss_is_seen_by_its_brightness(lge: LgeHeart, way: str) -> None:
+    grams = lge.scar.sum() * lge.image.geometry.voxel_volume_ml * 1.05
+    kept = lge.scar.copy()
+    if way == "gain differs by slice":
+        factors = np.random.default_rng(2).uniform(0.2, 5.0, (lge.pixels.shape[1], 1, 1))
+        lge.pixels[0] = lge.pixels[0] * factors + 100 * factors
+    elif way == "phase-sensitive":
+        lge.pixels -= 2000
+    lge.labels[0][lge.scar] = REMOTE
+    if way == "most of it missed":
+        lge.labels[0][np.cumsum(kept).reshape(kept.shape) * kept > 0.97 * kept.sum()] = SCAR
+    (found,) = (f for f in lge.verdict().findings if f.code == "scar_missed")
+    assert found.severity == "review"
+    assert found.slice is not None
+    assert kept[found.slice].any()
+    assert ("no scar (0.0 g)" in found.message) == (way != "most of it missed")
+    told = float(re.findall(r"apart from that (\S+) g", found.message)[0])
+    assert 0.2 * grams < told <= grams
+
+
+def test_a_bright_spot_is_no_missed_scar(lge: LgeHeart) -> None:
+    without_scar(lge)
+    rows, columns = np.nonzero(lge.muscle[MIDDLE])
+    lge.pixels[0, MIDDLE][rows[:6], columns[:6]] = lge.pixels.max()
+    assert lge.severity_of("scar_missed") is None
+
+
+def test_blood_blurred_into_the_wall_is_no_missed_scar(lge: LgeHeart) -> None:
+    without_scar(lge)
+    blood = float(np.median(lge.pixels[lge.labels == CAVITY]))
+    for structure in (lge.labels[0] == CAVITY, lge.labels[0] == RV):
+        lge.pixels[0][ndimage.binary_dilation(structure, np.ones((1, 3, 3))) & lge.muscle] = 0.9 * blood
+    assert lge.severity_of("scar_missed") is None
+
+
+def test_a_slice_whose_blood_is_dark_is_not_judged_by_it(lge: LgeHeart) -> None:
+    lge.labels[0][lge.scar] = REMOTE
+    lge.pixels[lge.labels == CAVITY] = lge.pixels.min()
+    assert lge.severity_of("scar_missed") is None
+    assert lge.severity_of("muscle_not_nulled") == "review"
+
+
+def test_a_piece_of_scar_in_dark_wall_is_not_believed(lge: LgeHeart) -> None:
+    opposite = lge.muscle & ~ndimage.binary_dilation(lge.scar, np.ones((3, 9, 9)))
+    opposite[: MIDDLE - 1] = False
+    opposite[MIDDLE + 1 :] = False
+    lge.labels[0][opposite] = SCAR
+    (found,) = (f for f in lge.verdict().findings if f.code == "scar_unsupported")
+    grams = opposite.sum() * lge.image.geometry.voxel_volume_ml * 1.05
+    assert f"a piece of scar of {grams:.1f} g" in found.message
+    assert found.slice in (MIDDLE - 1, MIDDLE)
 
 
 def test_muscle_without_cavity_asks_for_a_look(lge: LgeHeart) -> None:

@@ -76,6 +76,8 @@ LGE_RULES: tuple[Rule, ...] = (
     scar.scar_lies_in_the_wall,
     scar.scar_is_not_scattered,
     scar.scar_is_bright,
+    scar.bright_wall_is_labelled,
+    scar.each_piece_of_scar_is_bright,
     scar.scar_on_more_than_one_slice,
     scar.scar_ends_inside_the_stack,
     signatures.scar_is_where_it_is_bright,

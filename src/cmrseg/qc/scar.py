@@ -1,4 +1,4 @@
-"""Can the scar be believed? Rules for the masks and the picture of an LGE stack."""
+"""Can the scar be believed? Rules for the masks and the image of an LGE stack."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from cmrseg.qc import shapes
 from cmrseg.qc.case import Case, Mask
+from cmrseg.quantify.scar.bright import BRIGHT_FROM, height_over_remote
+from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.study import Finding
 
 _FULL = np.ones((3, 3, 3), bool)
@@ -159,7 +161,7 @@ def scar_ends_inside_the_stack(case: Case) -> Iterator[Finding]:
 def scar_was_found(case: Case) -> Iterator[Finding]:
     """Where no scar is, say on how much of the heart, and what such a result can overlook."""
     muscle = case.mask(0, "lv_myocardium")
-    if not muscle.any() or _infarct(case).any():
+    if not muscle.any() or _infarct(case).any() or "scar" in case.segmentation.not_assessed:
         return
     number = len(shapes.slices_with(muscle))
     length = number * case.segmentation.geometry.spacing_xyz_mm[2]
@@ -170,3 +172,69 @@ def scar_was_found(case: Case) -> Iterator[Finding]:
         "would be: scar beyond or between the slices, scar of a few pixels or hardly brighter than muscle, thin "
         "sub-endocardial scar as bright as the blood beside it, and diffuse fibrosis, which LGE does not show.",
     )
+
+
+def bright_wall_is_labelled(case: Case) -> Iterator[Finding]:
+    """Where the wall is as bright as scar, scar is labelled: brightness alone is asked for a second opinion."""
+    infarct, wall = _infarct(case), case.mask(0, "lv_myocardium")
+    bright = (_height(case) > BRIGHT_FROM) & ~ndimage.binary_dilation(infarct, _IN_PLANE[None])
+    pieces, voxels = _pieces(bright)
+    largest = int(voxels.max(initial=0))
+    expected = max(case.limits.scar_missed_fraction * wall.sum(), case.limits.scar_missed_of_scar * infarct.sum())
+    if largest <= expected:
+        return
+    region = pieces == 1 + int(voxels.argmax())
+    to_g = case.segmentation.geometry.voxel_volume_ml * MYOCARDIUM_DENSITY_G_ML
+    labelled = f"{infarct.sum() * to_g:.1f} g of scar" if infarct.any() else "no scar (0.0 g)"
+    share, slices = largest / wall.sum(), len(shapes.slices_with(region))
+    yield Finding(
+        "scar_missed",
+        "review",
+        f"The masks hold {labelled}, but apart from that {largest * to_g:.1f} g inside the wall ({share:.1%} of LV "
+        f"mass, one connected region on {slices} slice{'s' if slices > 1 else ''}, most of it on this one) are "
+        "brighter than half-way from remote myocardium to blood (at most "
+        f"{case.limits.scar_missed_fraction:.1%} expected): scar may have been missed there. That is what a threshold "
+        "sees of the inner two thirds of the wall without its rim; the scar may be larger.",
+        slice=int(region.sum(axis=(1, 2)).argmax()),
+    )
+
+
+def each_piece_of_scar_is_bright(case: Case) -> Iterator[Finding]:
+    """Every larger piece of scar is brighter than half-way from remote myocardium to blood, in part at least."""
+    height, to_ml = _height(case), case.segmentation.geometry.voxel_volume_ml
+    pieces, voxels = _pieces(_infarct(case))
+    for number in 1 + np.argsort(-voxels):
+        piece = pieces == number
+        seen = height[piece & np.isfinite(height)]
+        if voxels[number - 1] * to_ml < case.limits.scar_piece_ml or len(seen) < case.limits.fewest_pixels:
+            continue
+        bright = float((seen > BRIGHT_FROM).mean())
+        if bright < case.limits.scar_piece_bright_fraction:
+            grams = voxels[number - 1] * to_ml * MYOCARDIUM_DENSITY_G_ML
+            yield Finding(
+                "scar_unsupported",
+                "review",
+                f"The masks hold a piece of scar of {grams:.1f} g of which, inside the wall, only {bright:.0%} is "
+                "brighter than half-way from remote myocardium to blood (at least "
+                f"{case.limits.scar_piece_bright_fraction:.0%} expected), which is {bright * grams:.1f} g: it may be "
+                "none, or a no-reflow core that was labelled scar.",
+                slice=int(piece.sum(axis=(1, 2)).argmax()),
+            )
+            return
+
+
+def _height(case: Case) -> NDArray[np.float64]:
+    """See `height_over_remote`."""
+    return height_over_remote(
+        case.image.data[0],
+        case.mask(0, "lv_myocardium"),
+        case.mask(0, "lv_cavity"),
+        _infarct(case),
+        case.segmentation.geometry.spacing_xyz_mm[:2],
+    )
+
+
+def _pieces(mask_ZYX: Mask) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Connected regions (26 neighbours) as numbers from 1, and the voxels of each."""
+    pieces, number = ndimage.label(mask_ZYX, _FULL)
+    return pieces, np.bincount(pieces.ravel(), minlength=number + 1)[1:]
