@@ -316,7 +316,7 @@ def assess(
         "device": {"machine": platform.machine(), "system": platform.system(), "cores": usable_cores()},
         **networks,
         "settings": settings,
-        "images": {image.kind: _described(image) for image, _ in stacks},
+        "images": {image.kind: _described(image, segmentation) for image, segmentation in stacks},
         "inputs_sha256": {printable(name): value for name, value in study.inputs.items()},
         "input_files": {printable(name): printable(study.input_files.get(name, name)) for name in study.inputs},
         "fingerprint": fingerprint,
@@ -341,12 +341,13 @@ def _assess_part(study: Study, image: Image, segmentation: Segmentation, clock: 
     return Part(image, segmentation, _withheld(measurements, verdict), verdict)
 
 
-def _described(image: Image) -> dict[str, Any]:
+def _described(image: Image, segmentation: Segmentation) -> dict[str, Any]:
     return {
         "shape_tzyx": list(image.data.shape),
         "spacing_xyz_mm": [round(v, 6) for v in image.geometry.spacing_xyz_mm],
         "orientation_known": image.geometry.orientation_known,
         "source": {k: _plain(v) for k, v in image.source.items()},
+        "not_assessed": dict(segmentation.not_assessed),
     }
 
 

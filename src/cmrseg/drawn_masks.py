@@ -15,7 +15,7 @@ from cmrseg.errors import InputRefused, UsageError
 from cmrseg.geometry import Geometry
 from cmrseg.io import read
 from cmrseg.io.nifti import read_labels_of
-from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme
+from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme, without_numbers
 from cmrseg.patients import completed
 from cmrseg.quantify.scar import find_scar
 from cmrseg.study import Analysis, Image, Kind, Patient, Segmentation
@@ -111,6 +111,7 @@ def measure_masks(
         frame_times_ms=image.frame_times_ms,
         method="given masks",
         drawn=True,
+        not_assessed=without_numbers(drawing.source, drawing.target),
     )
     settings = {"scheme": scheme}
     if scar_method is not None:

@@ -22,6 +22,18 @@ CANONICAL_NAMES = (
     "structure",
 )
 
+#: The names as readers say them.
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "rv_cavity": "RV cavity",
+        "lv_myocardium": "LV myocardium",
+        "lv_cavity": "LV cavity",
+        "scar": "scar",
+        "no_reflow": "no-reflow",
+        "oedema": "oedema",
+    }
+)
+
 
 @dataclass(frozen=True)
 class LabelScheme:
@@ -105,6 +117,27 @@ _MOST_OFF = 0.1
 SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
     {s.name: s for s in (CINE, MNMS, LGE, LGE_RV, MYOPS, SCARNET, SCAR, PROMPTED)}
 )
+
+#: Numbers of the masks in each layout of `cmrseg.io.datasets`: what people drew there, and no more.
+DRAWN_IN: Mapping[str, LabelScheme] = MappingProxyType(
+    {
+        "acdc": CINE,
+        "mnms": MNMS,
+        "emidec": LGE,
+        "myops": MYOPS,
+        "cohorts": MYOPS,
+        "scarnet": SCARNET,
+    }
+)
+
+
+def without_numbers(source: LabelScheme, target: LabelScheme) -> dict[str, str]:
+    """Structures of `target` that masks in the numbers of `source` cannot hold, with a sentence that says so."""
+    return {
+        name: f"The numbers of the masks ({source.name}) have none for {WORDS[name]}."
+        for name in target.foreground_names
+        if name not in source.numbers
+    }
 
 
 def convert(

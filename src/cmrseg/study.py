@@ -155,6 +155,8 @@ class Segmentation:
         findings: what segmentation noticed, e.g. components it removed.
         drawn: True for masks that were given: a structure that is not there was not asked for, while a network that
             did not find it failed.
+        not_assessed: structures of the scheme that its maker cannot tell, with a sentence that says why: that none is
+            labelled says nothing of the patient then. Empty where all of the scheme is assessed.
     """
 
     labels: NDArray[np.uint8]
@@ -166,6 +168,7 @@ class Segmentation:
     method: str = ""
     findings: tuple[Finding, ...] = ()
     drawn: bool = False
+    not_assessed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_grid(self.labels, np.dtype(np.uint8), self.geometry)

@@ -79,6 +79,7 @@ def test_myops_reads_the_lge_stack_and_not_the_other_sequences(myops_patient: Pa
 def test_myops_truth_keeps_the_right_ventricle_and_makes_oedema_muscle(myops_patient: Path) -> None:
     truth = myops.truth(myops_patient)
     assert truth.scheme is LGE_RV
+    assert list(truth.not_assessed) == ["no_reflow"]
     assert truth.frames == (0,)
     assert truth.geometry == myops.read(myops_patient).images[0].geometry
     counts = {name: int((truth.labels == number).sum()) for name, number in LGE_RV.numbers.items()}
@@ -138,6 +139,7 @@ def test_emidec_volumes_follow_pixdim_and_not_the_unit_affine(emidec_patient: Pa
     assert not image.geometry.orientation_known
     assert list(study.inputs) == ["Images/Case_P007.nii.gz"]
     assert truth.scheme is LGE
+    assert not truth.not_assessed
     assert truth.geometry == image.geometry
     voxel_ml = 1.5 * 1.5 * 10.0 / 1000
     assert (truth.labels == LGE["scar"]).sum() * truth.geometry.voxel_volume_ml == pytest.approx(50 * voxel_ml)
@@ -261,6 +263,7 @@ def test_scarnet_slices_follow_their_numbers_and_masks_change_theirs(scarnet_pat
     np.testing.assert_array_equal(image.data[0, :, 0, 0], 10.0 + np.arange(11))
     assert image.geometry.spacing_xyz_mm == pytest.approx((1.5, 1.25, 8.0))
     truth = scarnet.truth(scarnet_patient)
+    assert list(truth.not_assessed) == ["no_reflow"]
     assert truth.scheme is LGE
     assert truth.geometry == image.geometry
     assert {name: int((truth.labels[0, 0] == LGE[name]).sum()) for name in ("lv_myocardium", "lv_cavity", "scar")} == {

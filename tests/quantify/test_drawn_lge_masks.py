@@ -129,6 +129,22 @@ def test_what_makes_no_sense_is_refused(tmp_path, truth):
     assert refused.value.code == "labels"
 
 
+def test_myops_numbers_know_no_no_reflow_and_a_threshold_looks_for_it(tmp_path, truth):
+    labels = convert(truth.labels, LGE_RV, LGE_RV, {"no_reflow": "scar"})
+    numbers = np.zeros(labels.shape, np.int16)
+    for name, number in MYOPS.numbers.items():
+        if name in LGE_RV.numbers:
+            numbers[labels == LGE_RV[name]] = number
+    given = files(tmp_path, truth, numbers, unit=False)
+    plain = measure_masks(*given, "myops").parts[0]
+    assert list(plain.segmentation.not_assessed) == ["no_reflow"]
+    assert plain.measurements["no_reflow_mass_g"] is None
+    assert plain.measurements["scar_mass_g"] > 0
+    found = measure_masks(*given, "myops", scar_method="ewa").parts[0]
+    assert not found.segmentation.not_assessed
+    assert found.measurements["no_reflow_mass_g"] is not None
+
+
 def test_masks_without_muscle_are_rejected(tmp_path, truth):
     empty = np.zeros_like(truth.labels)
     analysis = measure_masks(*files(tmp_path, truth, empty, unit=False), "lge", scar_method="gmm")

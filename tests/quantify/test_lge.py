@@ -52,6 +52,41 @@ def test_no_reflow_counts_with_the_infarct_and_apart():
     assert measured["no_reflow_percent_of_scar"] == pytest.approx(100 * core.sum() / whole.sum())
 
 
+def test_no_reflow_that_the_masks_cannot_tell_is_no_zero():
+    drawn = replace(segmentation_of(RING.labels()), not_assessed={"no_reflow": "Nobody drew any."})
+    measured = measure_lge(drawn)
+    for key in ("no_reflow_mass_g", "no_reflow_percent_of_scar"):
+        assert measured[key] is None
+        assert note(measured, key) == "Not assessed. Nobody drew any."
+    for key in ("scar_mass_g", "scar_percent", "scar_volume_ml"):
+        assert measured[key] == measure_lge(segmentation_of(RING.labels()))[key]
+        assert "the scar is larger than measured then" in note(measured, key)
+    assert codes(measured) == ["structure_not_assessed"]
+    # labelled all the same, it stays part of the scar
+    labels = RING.labels()
+    labels[labels == SCAR] = NO_REFLOW
+    found = measure_lge(replace(segmentation_of(labels), not_assessed={"no_reflow": "Nobody drew any."}))
+    assert found["scar_mass_g"] == measured["scar_mass_g"]
+    assert found["no_reflow_mass_g"] is None
+
+
+def test_scar_that_the_masks_cannot_tell_is_no_zero():
+    drawn = without_scar(segmentation_of(RING.labels()))
+    measured = measure_lge(replace(drawn, not_assessed={"scar": "Nobody drew any."}))
+    known = {m.key: m.value for m in measured.values if m.value is not None}
+    assert set(known) == {"lge_lv_mass_g", "lge_slices"}
+    assert note(measured, "scar_mass_g") == "Not assessed. Nobody drew any."
+    assert measured.segment_tables == {}
+
+
+def test_a_right_ventricle_that_the_masks_cannot_tell_orients_nothing():
+    drawn = segmentation_of(RING.labels())
+    assert measure_lge(drawn)["scar_segments"] is not None
+    measured = measure_lge(replace(drawn, not_assessed={"rv_cavity": "Nobody drew any."}))
+    assert measured["scar_segments"] is None
+    assert "aha_not_oriented" in codes(measured)
+
+
 def test_every_key_is_there_in_order_and_explained():
     measured = measure(segmentation_of(RING.labels()))
     assert [m.key for m in measured.values] == list(lge_definitions.LGE)

@@ -14,10 +14,12 @@ import pytest
 from lge_cases import SLICES, SPACING_MM, analysed, late_image, ring_labels, with_dark_core
 from report_cases import number, stored_otherwise
 from report_page import EVIL, Page
+from scipy import ndimage
 
 from cmrseg.geometry import Geometry
 from cmrseg.labels import LGE_RV
 from cmrseg.phantom import Phantom
+from cmrseg.quantify.lge import measure_lge
 from cmrseg.quantify.lge_definitions import LGE
 from cmrseg.quantify.scar import find_scar
 from cmrseg.report.html import render
@@ -109,23 +111,23 @@ def test_a_whole_wall_of_scar_on_top_is_the_anterior_segment() -> None:
     lines = dict(scar_lines(infarct().parts[0]))
     assert lines["Location"].startswith("17 of 17 segments are seen; 2 of them have scar")
     assert "mid anterior (7), mid anterolateral (12). By usual coronary territory: LAD 1, LCx 1." in lines["Location"]
-    assert lines["Location"].endswith("On 2 of 7 slices that show muscle: 2–3 (counted from 0).")
+    assert lines["Location"].endswith("On 2 of 7 slices that show myocardium: 3–4, counted from the base to the apex.")
     row = segment_rows(infarct().parts[0].measurements)[6]
     assert (row.number, row.name, row.territory, row.greatest, row.bin) == (7, "mid anterior", "LAD", "100", "76–100 %")
     assert float(row.mean) > 75
 
 
 def test_segments_are_counted_by_bins_and_by_what_counts_as_viable() -> None:
-    mean = [0, 0.9, 1, 25, 25.1, 50, 50.1, 75, 75.1, 100, *[0] * 6, np.nan]
+    mean = [0, 0.9, 4.9, 5, 25.1, 50, 50.1, 75, 75.1, 100, *[0] * 6, np.nan]
     analysis = with_values(infarct(), tables_of(mean))
     rows = segment_rows(analysis.parts[0].measurements)
     assert Counter(row.bin for row in rows) == dict(zip((*PRINTED_BINS, "—"), (8, 2, 2, 2, 2, 1), strict=True))
     lines = dict(scar_lines(analysis.parts[0]))
     assert "0 %: 8, 1–25 %: 2, 26–50 %: 2, 51–75 %: 2, 76–100 %: 2." in lines["Extent"]
-    assert lines["Location"].startswith("16 of 17 segments are seen; 8 of them have scar")
-    assert "LAD 2, RCA 4, LCx 2" in lines["Location"]
-    assert "chronic infarction: 4 of 8 segments with scar" in lines["Viability"]
-    assert "viable then: 6 of 8." in lines["Viability"]
+    assert lines["Location"].startswith("16 of 17 segments are seen; 7 of them have scar")
+    assert "LAD 2, RCA 3, LCx 2" in lines["Location"]
+    assert "chronic infarction: 3 of 7 segments with scar" in lines["Viability"]
+    assert "viable then: 5 of 7." in lines["Viability"]
 
 
 def test_territories_are_those_of_the_17_segment_model() -> None:
@@ -213,13 +215,51 @@ def test_without_right_ventricle_no_segment_is_named() -> None:
     assert "cannot be oriented because the masks hold no right ventricle" in text
     assert SEGMENT_NAME.search(text) is None
     assert SEGMENT_NAME.search(result_text(infarct())) is not None
-    assert "On 2 of 7 slices that show muscle: 2–3" in text
+    assert "On 2 of 7 slices that show myocardium: 3–4" in text
     assert "Viability" not in dict(scar_lines(analysis.parts[0]))
     page = Page(render(analysis))
     assert not [a for _, a in page.elements if a.get("class") == "eye"]
     assert not [key for key in page.by_key if "_aha" in key]
     assert page.by_key["scar_mass_g"] == ["5.0", "5.0"]
     assert "RV endocardium" not in text
+
+
+def test_no_reflow_that_nobody_looked_for_is_not_told_as_none() -> None:
+    why = "The networks of x 1.0 were never trained on no-reflow that people had drawn."
+    analysis = analysed(ring_labels(), not_assessed={"no_reflow": why})
+    text = result_text(analysis)
+    assert "None seen" not in text
+    assert "None seen." in result_text(analysed(ring_labels()))
+    line = dict(scar_lines(analysis.parts[0]))["No-reflow"]
+    assert line.startswith(f"No-reflow is not assessed. {why} No-reflow within the scar may have been labelled")
+    written = measurements_json(analysis)
+    assert written["no_reflow_mass_g"] is None
+    assert written["no_reflow_percent_of_scar"] is None
+    assert written["scar_mass_g"] == measurements_json(analysed(ring_labels()))["scar_mass_g"]
+    (found,) = (f for f in written["findings"] if f["code"] == "structure_not_assessed")
+    assert (found["severity"], found["kind"]) == ("info", "lge")
+    assert "Scar mass includes no-reflow" not in Page(render(analysis)).text
+
+
+def test_core_and_grey_zone_that_exceed_the_scar_say_why() -> None:
+    labels = ring_labels()
+    image = late_image(labels)
+    scar = labels == LGE_RV["scar"]
+    beside = ndimage.binary_dilation(scar, np.ones((1, 1, 3, 3))) & (labels == LGE_RV["lv_myocardium"])
+    # 0 is 60, and the brightest scar about 410: 200 is 40 % of the way
+    image.data[beside] = 200
+    drawn = Segmentation(labels, LGE_RV, image.geometry)
+    measured = measure_lge(drawn, image)
+    core, grey, mass = (measured[f"scar_{key}mass_g"] for key in ("core_", "grey_zone_", ""))
+    assert core is not None
+    assert grey is not None
+    assert mass is not None
+    # a voxel is 0.042 g
+    assert core + grey - mass == pytest.approx(0.042 * beside.sum(), abs=1e-6)
+    (note,) = (m.note for m in measured.values if m.key == "scar_grey_zone_mass_g")
+    assert f"more than the scar: the grey zone also counts {0.042 * beside.sum():.1f} g of myocardium beside" in note
+    plain = measure_lge(drawn, late_image(labels)).values
+    assert not [m.note for m in plain if m.key == "scar_grey_zone_mass_g" and m.note]
 
 
 def test_a_heart_without_scar_says_so_and_what_it_could_overlook() -> None:

@@ -95,3 +95,45 @@ def test_int8_agrees_with_fp32_on_most_pixels() -> None:
     fp32 = bundle.pipeline().segmenter.predict(inputs).argmax(axis=2)
     int8 = bundle.pipeline(int8=True).segmenter.predict(inputs).argmax(axis=2)
     assert (fp32 == int8).mean() > 0.98
+
+
+def restated(folder: Path, **changes: object) -> bundles.Bundle:
+    """The bundle with other entries in its manifest."""
+    manifest = json.loads((folder / "bundle.json").read_text()) | changes
+    (folder / "bundle.json").write_bytes(manifest_bytes(manifest))
+    return load(folder)
+
+
+def test_a_bundle_assesses_what_the_layouts_of_its_training_hold() -> None:
+    assert load("cine").assesses == {"rv_cavity", "lv_myocardium", "lv_cavity"}
+    lge = load("lge")
+    # MyoPS draws no no-reflow; that of generated stacks was drawn by nobody
+    assert lge.assesses == {"rv_cavity", "lv_myocardium", "lv_cavity", "scar"}
+    unknown = lge.pipeline().not_assessed
+    assert list(unknown) == ["no_reflow"]
+    assert "lge 0.11.0 were never trained on no-reflow" in unknown["no_reflow"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "cine", "missing"),
+    [
+        ("emidec", "", {"rv_cavity"}),
+        ("emidec", "training", set()),
+        ("scarnet", "training", {"no_reflow"}),
+        ("a_layout_of_ones_own", "", {"no_reflow"}),
+    ],
+)
+def test_each_layout_counts_for_what_is_drawn_in_it(copied: Path, layout: str, cine: str, missing: set[str]) -> None:
+    data = {"layout": layout, "generated": {"cine": cine, "layout": "acdc"}}
+    every = {"rv_cavity", "lv_myocardium", "lv_cavity", "scar", "no_reflow"}
+    bundle = restated(copied, label_scheme="lge_rv", kind="lge", training=[{"data": data}])
+    assert bundle.assesses == every - missing
+    # what one member never saw, the ensemble cannot tell
+    other = {"data": {"layout": "myops"}}
+    assert restated(copied, training=[{"data": data}, other]).assesses == every - missing - {"no_reflow"}
+
+
+def test_a_bundle_may_say_itself_what_it_assesses(copied: Path) -> None:
+    bundle = restated(copied, assesses=["lv_cavity", "lv_myocardium", "oedema"])
+    assert bundle.assesses == {"lv_cavity", "lv_myocardium"}
+    assert list(bundle.pipeline().not_assessed) == ["rv_cavity"]

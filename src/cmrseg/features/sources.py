@@ -107,12 +107,20 @@ def _of_truth(image: Image, truth: Truth) -> Stack:
     frames = list(truth.frames)
     times = None if image.frame_times_ms is None else image.frame_times_ms[frames]
     seen = replace(image, data=image.data[frames], frame_times_ms=times, annotated_frames={})
-    segmentation = Segmentation(truth.labels, truth.scheme, image.geometry, times, method="masks of the data set")
+    segmentation = Segmentation(
+        truth.labels,
+        truth.scheme,
+        image.geometry,
+        times,
+        method="masks of the data set",
+        not_assessed=truth.not_assessed,
+    )
     return Stack(segmentation, seen)
 
 
 def _of_result(path: Path, studies: Path | None) -> Iterator[Stack]:
-    study = None if studies is None else read(_study_path(studies, _json(path / _RESULT)))
+    run = _json(path / _RESULT)
+    study = None if studies is None else read(_study_path(studies, run))
     for kind, scheme in _SCHEMES.items():
         masks = path / f"{kind}_segmentation.nii.gz"
         if not masks.is_file():
@@ -127,7 +135,9 @@ def _of_result(path: Path, studies: Path | None) -> Iterator[Stack]:
         seen = None
         if image is not None:
             seen = replace(image, data=image.data[drawn], frame_times_ms=times, annotated_frames={})
-        yield Stack(Segmentation(labels[drawn], scheme, geometry, times, method="result"), seen)
+        unknown = run.get("images", {}).get(kind, {}).get("not_assessed", {})
+        masks_there = Segmentation(labels[drawn], scheme, geometry, times, method="result", not_assessed=unknown)
+        yield Stack(masks_there, seen)
 
 
 def _study_path(studies: Path, run: Mapping[str, Any]) -> Path:

@@ -30,6 +30,15 @@ RIM_MM, RIM_FRACTION = 1.2, 0.5
 #: With less of the muscle remote, a threshold has nothing to compare the scar with.
 LEAST_REMOTE_FRACTION = 0.05
 _NO_SCAR = "No scar is labelled."
+#: Keys that need no scar; those of no-reflow alone; those that count it with the scar.
+_OF_THE_WHOLE_WALL = ("lge_lv_mass_g", "lge_slices")
+_OF_NO_REFLOW = ("no_reflow_mass_g", "no_reflow_percent_of_scar")
+_WITH_NO_REFLOW = ("scar_mass_g", "scar_percent", "scar_volume_ml")
+#: What it means for the scar that no-reflow is not assessed.
+WITHOUT_NO_REFLOW = (
+    "No-reflow within the scar may have been labelled remote myocardium or LV cavity; the scar is larger than measured "
+    "then."
+)
 UNKNOWN_PATIENT = Patient()
 
 
@@ -53,7 +62,7 @@ class _Masks:
             remote=scheme.mask(frame, "lv_myocardium"),
             scar=scheme.mask(frame, "scar"),
             no_reflow=scheme.mask(frame, "no_reflow"),
-            rv=scheme.mask(frame, "rv_cavity") if "rv_cavity" in scheme.numbers else None,
+            rv=scheme.mask(frame, "rv_cavity") if _tells(segmentation, "rv_cavity") else None,
             geometry=segmentation.geometry,
         )
 
@@ -91,7 +100,8 @@ def measure_lge(
         method: find the scar anew by this method of `scar.METHODS`; None to measure the scar that is labelled.
 
     Returns:
-        All keys of `lge_definitions.LGE`, in that order; `segment_tables` has ``transmurality_mean_percent`` and
+        All keys of `lge_definitions.LGE`, in that order; what the masks' maker cannot tell has the value None and a
+        note (`Segmentation.not_assessed`); `segment_tables` has ``transmurality_mean_percent`` and
         ``transmurality_max_percent``, float64[17], NaN where a segment is not seen. No scar is a scar of 0 g; shape,
         layers and zones then have the value None and a note. Without muscle nothing has a value but the slices, 0.
 
@@ -124,12 +134,46 @@ def measure_lge(
     wall, tables = _wall(masks, aha)
     zones, zone_findings = _zones(masks, image)
     known = _masses(masks) | zones | wall | _layers_and_shape(masks)
+    known, tables = _as_far_as_assessed(known, tables, segmentation)
     return Measurements(
         kind="lge",
         values=tuple(definitions.measurement(key, *known[key]) for key in definitions.LGE),
         segment_tables=tables,
-        findings=(*found, *aha.findings, *zone_findings, *_only_at_rim(masks)),
+        findings=(*found, *aha.findings, *zone_findings, *_only_at_rim(masks), *_not_assessed(segmentation)),
         base_first=aha.long_axis.base_first,
+    )
+
+
+def _tells(segmentation: Segmentation, name: str) -> bool:
+    """Whether the masks tell of a structure that it is there or not."""
+    return name in segmentation.scheme.numbers and name not in segmentation.not_assessed
+
+
+def _as_far_as_assessed(
+    known: dict[str, Known], tables: dict[str, NDArray[np.float64]], segmentation: Segmentation
+) -> tuple[dict[str, Known], dict[str, NDArray[np.float64]]]:
+    """The same without numbers of what the masks' maker cannot tell, and with a caveat on those that depend on it."""
+    why = segmentation.not_assessed
+    if "scar" in why:
+        missing: Known = (None, f"Not assessed. {why['scar']}")
+        return {key: value if key in _OF_THE_WHOLE_WALL else missing for key, value in known.items()}, {}
+    if "no_reflow" in why:
+        known = known | dict.fromkeys(_OF_NO_REFLOW, (None, f"Not assessed. {why['no_reflow']}"))
+        if known["scar_mass_g"][0]:
+            known |= {key: (known[key][0], WITHOUT_NO_REFLOW) for key in _WITH_NO_REFLOW}
+    return known, tables
+
+
+def _not_assessed(segmentation: Segmentation) -> tuple[Finding, ...]:
+    """One finding for every structure that the masks' maker cannot tell."""
+    return tuple(
+        Finding(
+            "structure_not_assessed",
+            "info",
+            f"{labels.WORDS[name][:1].upper()}{labels.WORDS[name][1:]} is not assessed. {why}"
+            + (f" {WITHOUT_NO_REFLOW}" if name == "no_reflow" else ""),
+        )
+        for name, why in segmentation.not_assessed.items()
     )
 
 
@@ -172,8 +216,17 @@ def _zones(masks: _Masks, image: Image | None) -> tuple[dict[str, Known], tuple[
     if zones is None:
         note = "The labelled scar is not brighter than the rest of the muscle, or there is no rest."
         return dict.fromkeys(keys, (None, note)), findings
-    grams = (masks.grams(voxels) for voxels in (zones.core, zones.grey, zones.weighted))
-    return {key: (value, "") for key, value in zip(keys, grams, strict=True)}, findings
+    grams = [masks.grams(voxels) for voxels in (zones.core, zones.grey, zones.weighted)]
+    known: dict[str, Known] = {key: (value, "") for key, value in zip(keys, grams, strict=True)}
+    beside = zones.core + zones.grey - int(masks.infarct.sum())
+    if beside > 0:
+        note = (
+            f"Core and grey zone together are {grams[0] + grams[1]:.1f} g, more than the scar: the grey zone also "
+            f"counts {masks.grams(beside):.1f} g of myocardium beside the labelled scar that is 35 to 50 % of the way "
+            "to its brightest part."
+        )
+        known["scar_grey_zone_mass_g"] = (grams[1], note)
+    return known, findings
 
 
 def _wall(masks: _Masks, aha: AhaSegments) -> tuple[dict[str, Known], dict[str, NDArray[np.float64]]]:

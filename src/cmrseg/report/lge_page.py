@@ -16,6 +16,7 @@ from cmrseg.report.scar_words import (
     VIABILITY_SOURCE,
     SegmentRow,
     bin_level,
+    infarct_text,
     scar_lines,
     segment_rows,
     segments_in_words,
@@ -36,7 +37,6 @@ from cmrseg.study import Measurements, Part
 
 #: What a method of `quantify.scar` says of itself: that it found scar, or why it did not look for any.
 _METHOD_CODES = ("scar_method", "scar_not_looked_for")
-INFARCT = "Scar mass includes no-reflow, which is also given apart."
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def lge_page(part: Part) -> LgePage:
         rules=rules_by_group(LGE_RULES),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
-        brief=f"Segmentation: {part.segmentation.method or 'not stated'}. {INFARCT}",
+        brief=f"Segmentation: {part.segmentation.method or 'not stated'}. {infarct_text(part)}",
     )
 
 
@@ -153,7 +153,7 @@ def _method(part: Part, axis: LongAxis) -> tuple[Line, ...]:
         *grid_lines(part),
         ("Segmentation", segmentation_text(part)),
         ("Scar", _found_by(part)),
-        ("Infarct", INFARCT),
+        ("Infarct", infarct_text(part)),
         (
             "Core and grey zone",
             "Brightness is counted from the median of remote myocardium, two pixels and more beside the scar, to the "

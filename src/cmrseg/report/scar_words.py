@@ -14,10 +14,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from cmrseg.numbering import COUNTED
+from cmrseg.quantify.lge import WITHOUT_NO_REFLOW
 from cmrseg.quantify.lge_definitions import SEGMENT_SCAR_PERCENT
 from cmrseg.quantify.transmurality import BIN_NAMES, bin_name
 from cmrseg.report.figures import SEGMENT_NAMES, segment_values
-from cmrseg.report.stack import Line
+from cmrseg.report.stack import Line, numbers_from_base
 from cmrseg.report.values import UNKNOWN, number
 from cmrseg.study import Measurements, Part
 
@@ -93,7 +95,8 @@ def scar_lines(part: Part) -> tuple[Line, ...]:
         ("Distribution", _distribution_text(known)),
         ("Extent", _extent_text(known, rows)),
         ("Viability", _viability_text(part.measurements)),
-        ("No-reflow", _no_reflow_text(known)),
+        ("Core and grey zone", _zones_text(part.measurements)),
+        ("No-reflow", _no_reflow_text(part, known)),
     ]
     return tuple((heading, text) for heading, text in lines if text)
 
@@ -121,8 +124,10 @@ def segments_in_words(measurements: Measurements) -> str:
 def _slices_text(part: Part) -> str:
     labels, scheme = part.segmentation.labels[0], part.segmentation.scheme
     scarred = np.flatnonzero(scheme.mask(labels, "scar", "no_reflow").any(axis=(1, 2))).tolist()
-    muscle = int(scheme.whole_myocardium(labels).any(axis=(1, 2)).sum())
-    return f"On {len(scarred)} of {muscle} slices that show muscle: {_runs(scarred)} (counted from 0)."
+    wall = int(scheme.whole_myocardium(labels).any(axis=(1, 2)).sum())
+    number_of = numbers_from_base(part)
+    numbers = _runs(sorted(number_of(z) for z in scarred))
+    return f"On {len(scarred)} of {wall} slices that show myocardium: {numbers}, counted {COUNTED[part.base_first]}."
 
 
 def _runs(places: Iterable[int]) -> str:
@@ -183,13 +188,28 @@ def _viability_text(measurements: Measurements) -> str:
     )
 
 
-def _no_reflow_text(known: dict[str, float]) -> str:
+def infarct_text(part: Part) -> str:
+    """What scar mass holds of no-reflow."""
+    why = part.segmentation.not_assessed.get("no_reflow")
+    if why is None:
+        return "Scar mass includes no-reflow, which is also given apart."
+    return f"No-reflow is not assessed. {why} {WITHOUT_NO_REFLOW}"
+
+
+def _zones_text(measurements: Measurements) -> str:
+    """The caveat of the grey zone, where there is one."""
+    return next((m.note for m in measurements.values if m.key == "scar_grey_zone_mass_g" and m.value is not None), "")
+
+
+def _no_reflow_text(part: Part, known: dict[str, float]) -> str:
+    if "no_reflow" in part.segmentation.not_assessed:
+        return infarct_text(part)
     grams, share = known.get("no_reflow_mass_g"), known.get("no_reflow_percent_of_scar")
     if not grams or share is None:
         return "None seen."
     return (
-        f"{number(grams, 1)} g, {number(share, 1)} % of the scar, which includes it: a dark core in enhanced muscle "
-        "(microvascular obstruction, a sign of a recent infarct)."
+        f"{number(grams, 1)} g, {number(share, 1)} % of the scar, which includes it: a dark core in enhanced "
+        "myocardium (microvascular obstruction, a sign of a recent infarct)."
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cmrseg.errors import BundleError
-from cmrseg.labels import SCHEMES
+from cmrseg.labels import DRAWN_IN, SCHEMES, WORDS
 from cmrseg.segment.engine import Pipeline, Stage
 from cmrseg.segment.manifest import HashedFolder, read_verified, shipped
 from cmrseg.segment.preprocess import InputSpec
@@ -42,6 +43,21 @@ class Bundle(HashedFolder):
         """Whether it holds a quantised segmenter, which it does where accuracy stays."""
         return INT8_MODEL in self.manifest["files"]
 
+    @property
+    def assesses(self) -> frozenset[str]:
+        """Structures of the label scheme that the networks learned from masks which people drew.
+
+        A manifest that does not say so (``assesses``) names the layout of the patients who trained each network: what
+        is drawn in that layout counts, and in that of the cines that images were generated of. What every member
+        learned counts. A layout that this version does not know counts for all but no-reflow and oedema, which few data
+        sets hold.
+        """
+        known = frozenset(SCHEMES[self.manifest["label_scheme"]].foreground_names)
+        stated = self.manifest.get("assesses")
+        if stated is not None:
+            return known & frozenset(stated)
+        return known.intersection(*(_drawn(training["data"], known) for training in self.manifest["training"]))
+
     def members_that_never_saw(self, case_id: str) -> tuple[int, ...]:
         """Members of the ensemble, counted from 0, that a patient of the training data did not train."""
         splits = self.manifest["member_splits"]
@@ -61,7 +77,8 @@ class Bundle(HashedFolder):
         if int8 and not self.has_int8:
             raise BundleError(f"The bundle {self.name} holds no quantised network.", "Leave int8 out.")
         model = INT8_MODEL if int8 else "model.onnx"
-        networks = self.manifest["networks"]
+        networks, scheme = self.manifest["networks"], SCHEMES[self.manifest["label_scheme"]]
+        method = f"{self.name} {self.version}{' int8' if int8 else ''}"
         return Pipeline(
             locator=Stage(
                 InputSpec(**networks["locator"]["input"]), predictor(self.path / "locator.onnx", runtime, threads)
@@ -69,9 +86,27 @@ class Bundle(HashedFolder):
             segmenter=Stage(
                 InputSpec(**networks["segmenter"]["input"]), predictor(self.path / model, runtime, threads)
             ),
-            scheme=SCHEMES[self.manifest["label_scheme"]],
-            method=f"{self.name} {self.version}{' int8' if int8 else ''}",
+            scheme=scheme,
+            method=method,
+            not_assessed={
+                name: f"The networks of {method} were never trained on {WORDS[name]} that people had drawn."
+                for name in scheme.foreground_names
+                if name not in self.assesses
+            },
         )
+
+
+def _drawn(data: Mapping[str, Any], known: frozenset[str]) -> frozenset[str]:
+    """What people drew in the data sets that a training names."""
+    layouts = [data["layout"]]
+    generated = data.get("generated") or {}
+    if generated.get("cine"):
+        layouts.append(generated["layout"])
+    names: set[str] = set()
+    for layout in layouts:
+        scheme = DRAWN_IN.get(layout)
+        names |= set(scheme.foreground_names) if scheme else known - {"no_reflow", "oedema"}
+    return frozenset(names)
 
 
 def shipped_bundles() -> dict[str, Path]:

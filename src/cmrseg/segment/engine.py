@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -66,12 +66,14 @@ class Pipeline:
         segmenter: sees the window round the heart; may be an ensemble.
         scheme: what the segmenter's classes mean.
         method: name and version, for the result.
+        not_assessed: as in `study.Segmentation`.
     """
 
     locator: Stage
     segmenter: Stage
     scheme: LabelScheme
     method: str
+    not_assessed: Mapping[str, str] = field(default_factory=dict)
 
     def of_members(self, chosen: Sequence[int]) -> Pipeline:
         """The same pipeline with only some members of the ensemble; ValueError when none is chosen."""
@@ -124,6 +126,7 @@ def segment(image: Image, pipeline: Pipeline, options: SegmentOptions = SegmentO
         agreement_per_frame=per_frame,
         method=pipeline.method,
         findings=findings,
+        not_assessed=pipeline.not_assessed,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +46,14 @@ class Truth:
         frames: for each of the K, the frame of the study's image it belongs to, counted from 0.
         geometry: grid of the masks.
         scheme: `labels.CINE`; for an LGE set `labels.LGE_RV`, or `labels.LGE` where it draws no right ventricle.
+        not_assessed: structures of the scheme that the data set's own numbers do not tell, as in `study.Segmentation`.
     """
 
     labels: NDArray[np.uint8]
     frames: tuple[int, ...]
     geometry: Geometry
     scheme: LabelScheme = CINE
+    not_assessed: Mapping[str, str] = field(default_factory=dict)
 
 
 def image_of(volume: NiftiVolume, kind: Kind, reader: str, annotated: Mapping[str, int] | None = None) -> Image:

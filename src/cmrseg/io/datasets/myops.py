@@ -17,7 +17,7 @@ from cmrseg.errors import InputRefused
 from cmrseg.io.datasets.layout import Case, Truth, image_of
 from cmrseg.io.files import sha256_of
 from cmrseg.io.nifti import is_nifti, read_labels, read_nifti
-from cmrseg.labels import LGE_RV, MYOPS
+from cmrseg.labels import LGE_RV, MYOPS, without_numbers
 from cmrseg.study import Study
 
 _FILE = re.compile(r"(?P<patient>.+)_(?P<part>LGE|DE|gd|C0|T2)\.nii(?:\.gz)?", re.IGNORECASE)
@@ -56,7 +56,7 @@ def truth(folder: Path) -> Truth:
         InputRefused: `not_found` without masks; `labels`; as `cmrseg.io.nifti.read_labels`.
     """
     labels, geometry = read_labels(_only(folder, ("gd",)), MYOPS, LGE_RV, {"oedema": "lv_myocardium"})
-    return Truth(labels, (0,), geometry, LGE_RV)
+    return Truth(labels, (0,), geometry, LGE_RV, without_numbers(MYOPS, LGE_RV))
 
 
 def _files(folder: Path) -> list[tuple[Path, re.Match[str]]]:

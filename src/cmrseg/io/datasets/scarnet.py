@@ -22,7 +22,7 @@ from cmrseg.geometry import Geometry
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.io.files import sha256_of
 from cmrseg.io.nifti_file import MAX_IN_PLANE
-from cmrseg.labels import LGE, SCARNET, convert
+from cmrseg.labels import LGE, SCARNET, convert, without_numbers
 from cmrseg.study import Image, Study
 
 IMAGES, MASKS = "Mag_image", "4layer_mask"
@@ -73,7 +73,8 @@ def truth(folder: Path) -> Truth:
     drawn = _stack(masks, "mask")
     if [p.name for p in images] != [p.name for p in masks] or drawn.shape != image_shape:
         raise InputRefused("mask_mismatch", "Images and masks differ in names, number or size.", "Copy both again.")
-    return Truth(convert(drawn, SCARNET, LGE)[None], (0,), _geometry(images[0], image_shape), LGE)
+    geometry = _geometry(images[0], image_shape)
+    return Truth(convert(drawn, SCARNET, LGE)[None], (0,), geometry, LGE, without_numbers(SCARNET, LGE))
 
 
 def _slices(folder: Path) -> list[Path]:

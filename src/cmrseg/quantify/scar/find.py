@@ -76,12 +76,14 @@ def find_scar(
     frame[muscle] = target["lv_myocardium"]
     frame[bright | cores] = target["scar"]
     frame[no_reflow] = target["no_reflow"]
+    unknown = {name: why for name, why in segmentation.not_assessed.items() if name not in target.infarct_names}
     return replace(
         segmentation,
         labels=classified,
         scheme=target,
         method=f"{segmentation.method}; scar by {config.method}" if segmentation.method else f"scar by {config.method}",
         findings=(*segmentation.findings, _told(config, thresholds, bool(muscle.any()))),
+        not_assessed=unknown,
     )
 
 
