@@ -156,8 +156,34 @@ def test_a_number_without_a_healthy_range_is_not_told_as_healthy(written: Analys
     part = replace(written.parts[0], measurements=replace(written.parts[0].measurements, values=values))
     text = Page(render(replace(written, parts=(part,)))).text
     assert text.count("sex is not known") == 1
-    assert "Not compared with healthy ranges: sex is not known. Nothing here says whether a number is normal." in text
+    assert "No other number is compared with a healthy range: sex is not known." in text
+    # the lowest limit of all is that of young men, the highest that of old women
+    assert "LV ejection fraction 23.0 % ▼ below 46–75 %, adults of either sex and any age" in " ".join(text.split())
     assert re.search(r"Segmentation checks passed\s+No check of the segmentation", text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "outside"),
+    [
+        ("lv_ef_percent", 45.9, None, ["below"]),
+        ("lv_ef_percent", 45.9, 3.0, []),
+        ("lv_ef_percent", 46.0, None, []),
+        ("lv_ef_percent", 75.1, None, ["above"]),
+        ("rv_ef_percent", 45.0, None, []),
+        ("rv_ef_percent", 42.9, None, ["below"]),
+        ("lv_edv_ml", 20.0, None, []),
+        ("lv_edv_ml", 400.0, None, []),
+    ],
+)
+def test_without_sex_or_age_an_ejection_fraction_that_no_adult_has_is_flagged(
+    written: Analysis, key: str, value: float, error: float | None, outside: list[str]
+) -> None:
+    values = (number(key, value, "%", "a number", note="No reference range: sex is not known.", error=error),)
+    analysis = with_part(written, measurements=replace(written.parts[0].measurements, values=values))
+    assert [flag.outside for flag in summary_of(analysis).flags] == outside
+    assert summary_of(analysis).open
+    silent = "Not compared with healthy ranges: sex is not known. Nothing here says whether a number is normal."
+    assert (summary_of(analysis).comparison == silent) == (not outside)
 
 
 def test_of_a_number_and_its_index_beyond_one_side_the_index_is_told(written: Analysis) -> None:

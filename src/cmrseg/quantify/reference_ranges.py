@@ -39,6 +39,21 @@ def reference_range(key: str, patient: Patient) -> tuple[ReferenceRange | None, 
     return ReferenceRange(mean, sd, group, table.source), ""
 
 
+def widest_range(key: str) -> tuple[float, float] | None:
+    """The lowest and the highest limit over both sexes and all ages: beyond them nobody's range holds a value.
+
+    Args:
+        key: measurement key; None where no table has it.
+    """
+    limits = [
+        limit
+        for table in TABLES
+        for mean, sd in table.values.get(key, {}).values()
+        for limit in (mean - 2 * sd, mean + 2 * sd)
+    ]
+    return (min(limits), max(limits)) if limits else None
+
+
 def _holds(table: ReferenceTable, age_years: float) -> bool:
     youngest, oldest = table.age_years
     return youngest <= age_years and (oldest is None or age_years < oldest + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from cmrseg.quantify.reference_ranges import widest_range
 from cmrseg.report.values import CINE_CARDS, COMPANION_WORDS, NO_RANGE, Shown, show
 from cmrseg.study import Analysis
 
@@ -51,7 +52,8 @@ class Summary:
 
     Args:
         items: the first numbers; those of a stack that was not analysed are left out.
-        flags: measurements outside their healthy range by more than the error of measuring.
+        flags: measurements outside their healthy range by more than the error of measuring; where no range is known,
+            those outside the range of everybody.
         comparison: what is to be said instead where nothing is flagged; empty where no number is known.
         open: True where nothing could be compared, so that nothing tells whether a number is usual.
     """
@@ -68,15 +70,16 @@ def summary_of(analysis: Analysis) -> Summary:
     known = [one for key, one in shown.items() if not one.missing and "_aha" not in key]
     compared = any(one.interval for one in known)
     cine = any(one.measurement.key.startswith(("lv_", "rv_")) for one in known)
+    flagged = flags(shown) or beyond_everyone(known)
     comparison = ""
     if compared:
         comparison = "No measurement lies outside its healthy range by more than the error of measuring."
     elif cine:
-        comparison = _not_compared(known)
+        comparison = _not_compared(known, flagged=bool(flagged))
     first = FIRST if analysis.part("cine") else (*FIRST, *FIRST_OF_LGE_ALONE)
     return Summary(
         items=tuple(_item(name, shown[key], shown.get(also)) for name, key, also in first if _worth(shown.get(key))),
-        flags=flags(shown),
+        flags=flagged,
         comparison=comparison,
         open=cine and not compared,
     )
@@ -100,6 +103,27 @@ def flags(shown: Mapping[str, Shown]) -> tuple[Flag, ...]:
     )
 
 
+def beyond_everyone(known: Iterable[Shown]) -> tuple[Flag, ...]:
+    """Ejection fractions without a range, as sex or age is not known, that lie outside the range of every adult.
+
+    Volumes and masses are left out: without age and sex they may be a child's.
+    """
+    told = []
+    for one in known:
+        value, limits = one.measurement.value, widest_range(one.measurement.key)
+        if not one.measurement.key.endswith("_ef_percent") or value is None or one.interval or limits is None:
+            continue
+        low, high = limits
+        margin = one.measurement.error or 0.0
+        if low - margin <= value <= high + margin:
+            continue
+        interval = f"{low:.0f}–{high:.0f} {one.unit}, adults of either sex and any age"
+        told.append(
+            Flag(f"{one.measurement.label} {one.text} {one.unit}", "below" if value < low else "above", interval)
+        )
+    return tuple(told)
+
+
 def _same_side(one: Shown, other: Shown | None) -> bool:
     return other is not None and one.outside == other.outside
 
@@ -116,9 +140,11 @@ def _value(one: Shown) -> str:
     return one.text if one.measurement.key in _FINE else one.short
 
 
-def _not_compared(known: Iterable[Shown]) -> str:
+def _not_compared(known: Iterable[Shown], *, flagged: bool) -> str:
     """Why there is no healthy range, in the words of the first number that lacks one."""
     notes = (one.measurement.note for one in known)
     reason = next((note.removeprefix(NO_RANGE) for note in notes if note.startswith(NO_RANGE)), "")
     because = f": {reason}" if reason else "."
+    if flagged:
+        return f"No other number is compared with a healthy range{because}"
     return f"Not compared with healthy ranges{because} Nothing here says whether a number is normal."
