@@ -32,7 +32,7 @@ class Judgement:
         points: evidence for it; None when it cannot be.
         reason: in words, for or against.
         phase_sensitive: shows signed signal rather than its magnitude; only known of LGE.
-        average: averaged from motion-corrected repeats; derived, and yet the picture to read.
+        average: averaged from motion-corrected repeats; derived, and yet the image to read.
         part: what of the stack is read, where earlier repeats are left out; None for all of it.
         doubts: what a reader of the result should know if it is taken.
     """

@@ -29,15 +29,15 @@ from cmrseg.io.slices import SAME_PLACE_MM
 from cmrseg.study import Finding
 
 LGE_DISTANCE_MM = (1.0, 25.0)
-#: Inversion times that null muscle late after contrast; T1 maps scan a range, fluid-nulled images have more.
+#: Inversion times that null the myocardium late after contrast; T1 maps scan a range, fluid-nulled images have more.
 LGE_INVERSION_MS = (100.0, 700.0)
-#: Beyond this, muscle late after contrast is not nulled; early enhancement is taken so.
+#: Beyond this, myocardium late after contrast is not nulled; early enhancement is taken so.
 USUAL_INVERSION_MS = (150.0, 450.0)
 #: LGE is a gradient echo of a few ms; black-blood and T2-weighted images, also inverted, have 40 and more.
 MAX_ECHO_MS = 20.0
 #: More images of a slice than anyone repeats; perfusion has 40 to 80.
 MAX_REPEATS = 16
-#: Values of ImageType of an average of motion-corrected repeats, which is derived and yet the picture to read.
+#: Values of ImageType of an average of motion-corrected repeats, which is derived and yet the image to read.
 _AVERAGES = frozenset(("MOCO", "AVE", "AVG", "MEAN", "AVERAGE"))
 
 #: Components of the signal that are signed, and images of a Dixon acquisition in which scar cannot be told.
