@@ -28,6 +28,7 @@ from cmrseg.naming import LONGEST_NAME, base_name, fitted, result_names
         (["/"], ["study"]),
         (["/x/20240131", "/y/20240131"], ["x-20240131", "y-20240131"]),
         (["/in/study"], ["study"]),
+        (["/in/s1", "/in/0815"], ["s1", "0815"]),  # as people number their patients
         (["/in/1.2.840.10008.5"], ["1.2.840.10008.5"]),
     ],
 )

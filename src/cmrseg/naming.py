@@ -13,7 +13,7 @@ from cmrseg.io.nifti import is_nifti, stem
 #: Names that archives and discs give to every study, which say nothing alone: their parent's name goes in front.
 _GENERIC = re.compile(
     r"dicom(dir|s|_?files)?|dcm|images?|imgs?|data|raw|mri?|cmr|nifti|nii|files?|exports?|scans?"
-    r"|(pa|st|se|s|im|img|ser|series|study)[ _-]?\d+|\d{1,8}",
+    r"|(pa|st|se|s|im|img|ser|series)[ _-]?\d{3,}",
     re.IGNORECASE,
 )
 #: Bytes of a name that file systems allow.
