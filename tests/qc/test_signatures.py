@@ -26,7 +26,7 @@ def test_scar_drawn_beside_itself_is_found_with_the_distance(lge: LgeHeart, rows
     lge.labels[0][lge.scar] = REMOTE
     lge.labels[0][moved] = SCAR
     assert lge.severity_of("scar_shifted") == "review"
-    assert "mm within the muscle" in message(lge, "scar_shifted")
+    assert "mm within the myocardium" in message(lge, "scar_shifted")
 
 
 def test_faint_scar_in_the_right_place_is_not_shifted(lge: LgeHeart) -> None:

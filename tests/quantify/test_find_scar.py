@@ -97,7 +97,7 @@ def test_muscle_of_one_value_and_no_muscle_have_no_scar(method):
     empty = replace(healthy, labels=np.zeros_like(healthy.labels))
     found = find_scar(image_of(healthy), empty, method)
     assert not found.labels.any()
-    assert "no muscle" in found.findings[0].message
+    assert "no myocardium" in found.findings[0].message
 
 
 def test_threshold_of_outlined_remote_muscle_is_the_mean_plus_its_deviations():

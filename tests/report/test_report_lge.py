@@ -305,7 +305,7 @@ def test_the_method_tells_threshold_and_remote_muscle() -> None:
     (message,) = (f.message for f in found.findings)
     # 59.84 + 5 x 4.995
     assert "Threshold 84.82 in the image's units" in message
-    assert "remote muscle, found automatically: mean 59.84, SD 4.995" in message
+    assert "remote myocardium, found automatically: mean 59.84, SD 4.995" in message
     assert message in text
     assert "No threshold was applied; the remote myocardium is all that is not scar." in result_text(infarct())
 

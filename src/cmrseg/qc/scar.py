@@ -18,7 +18,7 @@ _FULL = np.ones((3, 3, 3), bool)
 _IN_PLANE = np.ones((3, 3), bool)
 #: Percentile of the remote wall's depth that stands for its thickness on a slice.
 _WALL_PERCENTILE = 99.0
-#: A slice whose muscle is less than this part remote has no wall to compare the scar with.
+#: A slice whose myocardium is less than this part remote has no wall to compare the scar with.
 _LEAST_REMOTE = 0.2
 
 
@@ -31,13 +31,13 @@ def _remote(case: Case) -> Mask:
 
 
 def cavity_is_there(case: Case) -> Iterator[Finding]:
-    """Depth of scar is counted from the cavity, so muscle without a cavity is not enough."""
+    """Depth of scar is counted from the cavity, so myocardium without a cavity is not enough."""
     if case.mask(0, "lv_myocardium").any() and not case.mask(0, "lv_cavity").any():
         yield Finding(
             "lge_no_cavity",
             "review",
-            "LV muscle is labelled but no LV cavity: transmurality and layers cannot be measured, and the muscle may "
-            "lie in the wrong place.",
+            "LV myocardium is labelled but no LV cavity: transmurality and layers cannot be measured, and the "
+            "myocardium may lie in the wrong place.",
         )
 
 
@@ -90,34 +90,34 @@ def scar_is_not_scattered(case: Case) -> Iterator[Finding]:
 
 
 def scar_is_bright(case: Case) -> Iterator[Finding]:
-    """Scar is what enhances: clearly brighter than remote muscle; no-reflow is not."""
+    """Scar is what enhances: clearly brighter than remote myocardium; no-reflow is not."""
     scar = case.mask(0, "scar")
     contrast = _over_remote(case, scar)
     if contrast is not None and not contrast >= case.limits.scar_contrast:
         yield Finding(
             "scar_not_bright",
             "review",
-            f"What is labelled scar is brighter than remote muscle by {contrast:.1f} of its standard deviations only "
-            f"(at least {case.limits.scar_contrast:.1f} expected): faint scar, masks in the wrong place, or another "
-            "kind of image.",
+            f"What is labelled scar is brighter than remote myocardium by {contrast:.1f} of its standard deviations "
+            f"only (at least {case.limits.scar_contrast:.1f} expected): faint scar, masks in the wrong place, or "
+            "another kind of image.",
         )
 
 
 def muscle_is_nulled(case: Case) -> Iterator[Finding]:
-    """Healthy muscle is nulled and so darker than blood."""
+    """Healthy myocardium is nulled and so darker than blood."""
     contrast = _over_remote(case, case.mask(0, "lv_cavity"))
     if contrast is not None and not contrast >= case.limits.blood_contrast:
         yield Finding(
             "muscle_not_nulled",
             "review",
-            f"Blood is brighter than healthy muscle by {contrast:.1f} standard deviations only (at least "
+            f"Blood is brighter than remote myocardium by {contrast:.1f} standard deviations only (at least "
             f"{case.limits.blood_contrast:.1f} expected): a wrong inversion time, a dark-blood sequence, or another "
-            "kind of image. Scar cannot be told from muscle by brightness then.",
+            "kind of image. Scar cannot be told from myocardium by brightness then.",
         )
 
 
 def _over_remote(case: Case, mask: Mask) -> float | None:
-    """Median of a structure over that of remote muscle, in standard deviations of the latter; None for few voxels."""
+    """Median of a structure over that of remote myocardium, in SD of the latter; None for few voxels."""
     remote, values = (_brightness(case, m) for m in (_remote(case), mask))
     if min(len(remote), len(values)) < case.limits.fewest_pixels:
         return None
@@ -145,7 +145,7 @@ def scar_on_more_than_one_slice(case: Case) -> Iterator[Finding]:
 
 
 def scar_ends_inside_the_stack(case: Case) -> Iterator[Finding]:
-    """Scar on the first or last slice that shows muscle may go on where nothing was acquired."""
+    """Scar on the first or last slice that shows myocardium may go on where nothing was acquired."""
     muscle, scarred = shapes.slices_with(case.mask(0, "lv_myocardium")), shapes.slices_with(_infarct(case))
     ends = {0, len(case.image.data[0]) - 1}
     cut = [int(z) for z in scarred if int(z) in ends] if len(muscle) > 1 else []
@@ -168,8 +168,8 @@ def scar_was_found(case: Case) -> Iterator[Finding]:
     yield Finding(
         "scar_none",
         "info",
-        f"No scar was found on {number} slices that show LV muscle ({length:.0f} mm of the ventricle). Overlooked "
-        "would be: scar beyond or between the slices, scar of a few pixels or hardly brighter than muscle, thin "
+        f"No scar was found on {number} slices that show LV myocardium ({length:.0f} mm of the ventricle). Overlooked "
+        "would be: scar beyond or between the slices, scar of a few pixels or hardly brighter than myocardium, thin "
         "sub-endocardial scar as bright as the blood beside it, and diffuse fibrosis, which LGE does not show.",
     )
 

@@ -17,7 +17,7 @@ from cmrseg.quantify.scar_shape import scar_shape
 from cmrseg.study import Finding
 
 _IN_PLANE = np.ones((3, 3), bool)
-#: Of the scar, what must stay in the muscle for a shift to be compared.
+#: Of the scar, what must stay in the myocardium for a shift to be compared.
 _LEAST_KEPT = 0.6
 #: Mean and covariance of the scars that experts drew in 30 patients of MyoPS. Size is left out: a small scar is none
 #: that networks have not seen.
@@ -52,9 +52,9 @@ def scar_is_where_it_is_bright(case: Case) -> Iterator[Finding]:
         yield Finding(
             "scar_shifted",
             "review",
-            f"Moved as a whole by {shift_mm:.0f} mm within the muscle, the scar would be {gain} over remote muscle: it "
-            "may have been drawn beside what enhances. Its mass and outline can be right all the same, and its "
-            "segments wrong.",
+            f"Moved as a whole by {shift_mm:.0f} mm within the myocardium, the scar would be {gain} over remote "
+            "myocardium: it may have been drawn beside what enhances. Its mass and outline can be right all the same, "
+            "and its segments wrong.",
         )
 
 

@@ -27,7 +27,7 @@ Known = tuple[float | None, str]
 SCHEMES = (labels.LGE.name, labels.LGE_RV.name)
 #: Strips no deeper than this may be the blur of blood or fat into the wall; said where they make up this part of it.
 RIM_MM, RIM_FRACTION = 1.2, 0.5
-#: With less of the muscle remote, a threshold has nothing to compare the scar with.
+#: With less of the myocardium remote, a threshold has nothing to compare the scar with.
 LEAST_REMOTE_FRACTION = 0.05
 _NO_SCAR = "No scar is labelled."
 #: Keys that need no scar; those of no-reflow alone; those that count it with the scar.
@@ -73,11 +73,11 @@ class _Masks:
 
     @cached_property
     def muscle(self) -> Mask:
-        """The whole LV muscle."""
+        """The whole LV myocardium."""
         return self.remote | self.infarct
 
     def grams(self, voxels: float) -> float:
-        """Mass of a number of muscle voxels."""
+        """Mass of a number of voxels of myocardium."""
         return float(voxels) * self.geometry.voxel_volume_ml * MYOCARDIUM_DENSITY_G_ML
 
 
@@ -178,7 +178,7 @@ def _not_assessed(segmentation: Segmentation) -> tuple[Finding, ...]:
 
 
 def _nothing(found: tuple[Finding, ...]) -> Measurements:
-    note = "No LV muscle is labelled."
+    note = "No LV myocardium is labelled."
     values = [definitions.measurement(key, 0.0 if key == "lge_slices" else None, note) for key in definitions.LGE]
     missing = Finding("lge_no_muscle", "reject", f"{note} Nothing can be measured on the LGE stack.")
     return Measurements(kind="lge", values=tuple(values), findings=(*found, missing))
@@ -199,22 +199,22 @@ def _masses(masks: _Masks) -> dict[str, Known]:
 
 
 def _zones(masks: _Masks, image: Image | None) -> tuple[dict[str, Known], tuple[Finding, ...]]:
-    """Core, grey zone and weighted mass; and whether there is remote muscle to compare the scar with."""
+    """Core, grey zone and weighted mass; and whether there is remote myocardium to compare the scar with."""
     keys = ("scar_core_mass_g", "scar_grey_zone_mass_g", "scar_weighted_mass_g")
     if not masks.infarct.any():
         return dict.fromkeys(keys, (0.0, "")), ()
     findings: tuple[Finding, ...] = ()
     if masks.remote.sum() < LEAST_REMOTE_FRACTION * masks.muscle.sum():
         message = (
-            f"Only {masks.remote.sum() / masks.muscle.sum():.0%} of the LV muscle is not scar; there is hardly any "
-            "remote muscle to compare with, and the scar may be a wrong threshold or a wrong contour."
+            f"Only {masks.remote.sum() / masks.muscle.sum():.0%} of the LV myocardium is not scar; there is hardly any "
+            "remote myocardium to compare with, and the scar may be a wrong threshold or a wrong contour."
         )
         findings = (Finding("scar_no_remote", "review", message),)
     if image is None:
         return dict.fromkeys(keys, (None, "The image is needed and was not given.")), findings
     zones = scar_zones(image.data[0], masks.remote, masks.scar, masks.no_reflow)
     if zones is None:
-        note = "The labelled scar is not brighter than the rest of the muscle, or there is no rest."
+        note = "The labelled scar is not brighter than the rest of the myocardium, or there is no rest."
         return dict.fromkeys(keys, (None, note)), findings
     grams = [masks.grams(voxels) for voxels in (zones.core, zones.grey, zones.weighted)]
     known: dict[str, Known] = {key: (value, "") for key, value in zip(keys, grams, strict=True)}
@@ -239,7 +239,7 @@ def _wall(masks: _Masks, aha: AhaSegments) -> tuple[dict[str, Known], dict[str, 
         "scar_transmurality_max_percent": (float(hit.max()), "") if len(hit) else (None, _NO_SCAR),
     }
     if not len(percent):
-        note = "No slice shows both LV cavity and muscle."
+        note = "No slice shows both LV cavity and myocardium."
         known = dict.fromkeys(known, (None, note))
     elif not len(hit) and masks.infarct.any():
         known = dict.fromkeys(known, (None, "No scar lies on a slice that shows the cavity."))
@@ -290,6 +290,6 @@ def _only_at_rim(masks: _Masks) -> tuple[Finding, ...]:
             "scar_only_at_rim",
             "review",
             f"{thin / total:.0%} of the scar lies in strips that nowhere reach deeper than {RIM_MM} mm into the LV "
-            "muscle: blood or fat blurred into the wall, or contours that are too wide, look the same.",
+            "myocardium: blood or fat blurred into the wall, or contours that are too wide, look the same.",
         ),
     )

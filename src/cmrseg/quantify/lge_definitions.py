@@ -42,13 +42,13 @@ LGE: dict[str, Definition] = {
         "g",
         "Scar mass weighted by brightness",
         "sum over scar and its neighbours of the part of each voxel that is scar, by its brightness between the "
-        "medians of remote muscle and scar; no-reflow counts whole; x 1.05 g/mL",
+        "medians of remote myocardium and scar; no-reflow counts whole; x 1.05 g/mL",
         "after Engblom et al., J Cardiovasc Magn Reson 2016;18:27",
     ),
     "scar_core_mass_g": Definition(
         "g",
         "Scar core mass",
-        "scar of at least 50 % of the way from remote muscle to the brightest scar, and no-reflow; x 1.05 g/mL",
+        "scar of at least 50 % of the way from remote myocardium to the brightest scar, and no-reflow; x 1.05 g/mL",
         _ZONES,
     ),
     "scar_grey_zone_mass_g": Definition(
@@ -58,8 +58,8 @@ LGE: dict[str, Definition] = {
         "and grey zone together hold all of the scar, and more where that myocardium is counted",
         _ZONES,
     ),
-    "lge_lv_mass_g": Definition("g", "LV mass on LGE", f"whole LV muscle x 1.05 g/mL: {_DISCS}"),
-    "lge_slices": Definition("", "LGE slices with LV muscle", "slices on which LV muscle is labelled", SCMR),
+    "lge_lv_mass_g": Definition("g", "LV mass on LGE", f"whole LV myocardium x 1.05 g/mL: {_DISCS}"),
+    "lge_slices": Definition("", "LGE slices with LV myocardium", "slices on which LV myocardium is labelled", SCMR),
     "scar_segments": Definition(
         "",
         "AHA segments with scar",

@@ -18,7 +18,7 @@ SOURCE = "bins of transmural extent as in Kim et al., N Engl J Med 2000;343:1445
 N_CHORDS = 100
 #: Points on a chord.
 _POINTS = 60
-#: A chord with less of its length on muscle crosses a gap in the wall, such as the outflow tract.
+#: A chord with less of its length on myocardium crosses a gap in the wall, such as the outflow tract.
 LEAST_MUSCLE_ON_CHORD = 0.5
 #: Upper ends of the bins that viability is read in, in percent of the wall; below 1 % counts as none.
 BINS_PERCENT = (1.0, 25.0, 50.0, 75.0, 100.0)
@@ -27,7 +27,7 @@ BIN_NAMES = ("0 %", "1-25 %", "26-50 %", "51-75 %", "76-100 %")
 
 @dataclass(frozen=True)
 class Chords:
-    """Chords of one slice; those that do not cross muscle are left out.
+    """Chords of one slice; those that do not cross myocardium are left out.
 
     Args:
         slice_index: which slice.
@@ -45,7 +45,7 @@ class Chords:
 def scar_chords(
     muscle_ZYX: Mask, cavity_ZYX: Mask, scar_ZYX: Mask, aha: AhaSegments, geometry: Geometry
 ) -> list[Chords]:
-    """Transmurality on `N_CHORDS` rays from the cavity's centroid on every slice that shows cavity and muscle.
+    """Transmurality on `N_CHORDS` rays from the cavity's centroid on every slice that shows cavity and myocardium.
 
     Borders are those of `borders.find_borders`. Along a chord a point is scar where the blurred scar makes up at least
     half of the blurred muscle, so that the pixel grid does not decide.
@@ -53,7 +53,7 @@ def scar_chords(
     Args:
         muscle_ZYX: whole muscle, scar included.
         cavity_ZYX: LV cavity.
-        scar_ZYX: scar and no-reflow, within the muscle.
+        scar_ZYX: scar and no-reflow, within the myocardium.
         aha: segments of the same masks.
         geometry: grid.
 
@@ -137,7 +137,7 @@ def layers_percent(
 def _along(
     borders: Borders, muscle_YX: Mask, scar_YX: Mask, spacing_xy_mm: tuple[float, float], mirrored: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percent of scar on every chord, and the part of the chord, 0 to 1, that lies on muscle."""
+    """Percent of scar on every chord, and the part of the chord, 0 to 1, that lies on myocardium."""
     place = (np.arange(_POINTS) + 0.5) / _POINTS
     radii = borders.endo_mm[:, None] + place * (borders.epi_mm - borders.endo_mm)[:, None]
     across = np.cos(borders.angles)[:, None] * (-1.0 if mirrored else 1.0)

@@ -12,8 +12,8 @@ from cmrseg.errors import UsageError
 #: What each method calls scar, and where it is from.
 METHODS: Mapping[str, str] = MappingProxyType(
     {
-        "gmm": "two Gaussians of one width fitted to the muscle's intensities; scar is what more likely belongs to the "
-        "brighter one (Dempster et al., J R Stat Soc B 1977;39:1)",
+        "gmm": "two Gaussians of one width fitted to the myocardium's intensities; scar is what more likely belongs to "
+        "the brighter one (Dempster et al., J R Stat Soc B 1977;39:1)",
         "ewa": "the same two Gaussians; the border lies half-way between their means, where a voxel is half scar; to "
         "be read with the weighted mass (after Engblom et al., J Cardiovasc Magn Reson 2016;18:27)",
         "fwhm": "above half of the greatest intensity (Amado et al., J Am Coll Cardiol 2004;44:2383)",
@@ -42,7 +42,7 @@ class ScarConfig:
     per: Literal["volume", "slice"] = "volume"
     """One threshold for the stack, or one for each slice (for stacks whose slices differ in inversion time)."""
     rim_mm: float = 1.2
-    """Muscle this close to its border is left out of the statistics: it is mixed with blood or fat. 0 or more."""
+    """Myocardium this close to its border is left out of the statistics: it is mixed with blood or fat. 0 or more."""
     low_percentile: float = 1.0
     """Percentile that stands for the least intensity, so that a single voxel does not decide. 0 to 50."""
     high_percentile: float = 99.0
@@ -53,7 +53,7 @@ class ScarConfig:
     """Dark regions enclosed by scar that are smaller are taken for noise and count as scar."""
     least_separation: float = 2.0
     """Distance of the two Gaussians in their standard deviation below which nothing is enhanced; 2 is where a mixture
-    has two peaks (Ashman et al., Astron J 1994;108:2348). Not asked for where remote muscle or seeds are given."""
+    has two peaks (Ashman et al., Astron J 1994;108:2348). Not asked for where remote myocardium or seeds are given."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -1,4 +1,4 @@
-"""Muscle parted into remote muscle, scar and no-reflow by the brightness of an LGE image."""
+"""Myocardium parted into remote myocardium, scar and no-reflow by the brightness of an LGE image."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def find_scar(
     remote_ZYX: Mask | None = None,
     seeds_ZYX: Mask | None = None,
 ) -> Segmentation:
-    """Classify the whole LV muscle anew, by a threshold on its brightness.
+    """Classify the whole LV myocardium anew, by a threshold on its brightness.
 
     Scar that the masks hold already is not looked at. Bright islands too small to be scar are dropped; a dark core that
-    scar, or scar and the cavity, enclose becomes no-reflow. No threshold can tell bright remote muscle from scar: a
+    scar, or scar and the cavity, enclose becomes no-reflow. No threshold can tell bright remote myocardium from scar: a
     healthy heart with uneven brightness gets some scar from every method.
 
     Args:
@@ -44,7 +44,7 @@ def find_scar(
 
     Returns:
         The segmentation in `labels.LGE` where it came so, else in `labels.LGE_RV`, with a finding that names method,
-        threshold and remote muscle, or why no scar was looked for. Without muscle it has no scar.
+        threshold and remote myocardium, or why no scar was looked for. Without muscle it has no scar.
 
     Raises:
         UsageError: no such method; shapes differ; several frames; hardly any muscle in what was outlined.
@@ -61,10 +61,12 @@ def find_scar(
     picture, frame = image.data[0].astype(np.float64), classified[0]
     muscle = target.whole_myocardium(frame)
     if not np.isfinite(picture[muscle]).all():
-        raise InputRefused("nonfinite", "The muscle's intensities hold NaN or infinity.", "Convert the series again.")
+        raise InputRefused(
+            "nonfinite", "The myocardium's intensities hold NaN or infinity.", "Convert the series again."
+        )
     spacing_xy = image.geometry.spacing_xyz_mm[:2]
     trusted = _trusted(muscle, config, spacing_xy)
-    remote = _outlined(remote_ZYX, muscle, "remote muscle")
+    remote = _outlined(remote_ZYX, muscle, "remote myocardium")
     seeds = _outlined(seeds_ZYX, muscle, "seeds")
 
     bright, thresholds = _bright(picture, muscle, trusted, config, remote, seeds)
@@ -88,13 +90,13 @@ def find_scar(
 
 
 def _trusted(muscle: Mask, config: ScarConfig, spacing_xy_mm: tuple[float, float]) -> Mask:
-    """Muscle that statistics are taken from: without its rim, or all of it where hardly any lies inside the rim."""
+    """Myocardium that statistics are taken from: without its rim, or all of it where hardly any lies inside the rim."""
     inner = regions.without_rim(muscle, config.rim_mm, spacing_xy_mm)
     return inner if inner.sum() >= max(FEWEST_PIXELS, 0.1 * muscle.sum()) else muscle
 
 
 def _outlined(mask_ZYX: Mask | None, muscle: Mask, what: str) -> Mask | None:
-    """What somebody outlined, on muscle; refused where it is not on this grid or holds no muscle to speak of."""
+    """What somebody outlined, on myocardium; refused where it lies on another grid or holds hardly any of it."""
     if mask_ZYX is None:
         return None
     if mask_ZYX.shape != muscle.shape:
@@ -103,10 +105,10 @@ def _outlined(mask_ZYX: Mask | None, muscle: Mask, what: str) -> Mask | None:
             "Give a mask [Z, Y, X] on the image's grid.",
         )
     inside = mask_ZYX.astype(bool) & muscle
-    fewest = FEWEST_PIXELS if what == "remote muscle" else 1
+    fewest = FEWEST_PIXELS if what == "remote myocardium" else 1
     if inside.sum() < fewest:
         raise UsageError(
-            f"The outlined {what} hold {int(inside.sum())} voxels of the LV muscle.",
+            f"The outlined {what} hold {int(inside.sum())} voxels of the LV myocardium.",
             f"Outline at least {fewest} of it.",
         )
     return inside
@@ -120,7 +122,7 @@ def _bright(
     remote: Mask | None,
     seeds: Mask | None,
 ) -> tuple[Mask, list[Threshold]]:
-    """Muscle above the threshold of the stack, or of each slice, and those thresholds."""
+    """Myocardium above the threshold of the stack, or of each slice, and those thresholds."""
     bright, thresholds = np.zeros_like(muscle), []
     parts = [slice(None)] if config.per == "volume" else [slice(z, z + 1) for z in range(len(muscle))]
     for part in parts:
@@ -148,9 +150,9 @@ def _bright(
 def _told(config: ScarConfig, thresholds: list[Threshold], has_muscle: bool) -> Finding:
     if not thresholds:
         why = (
-            "its brightness shows one kind of muscle only (enhanced muscle would stand out from the rest)"
+            "its brightness shows one kind of myocardium only (enhanced myocardium would stand out from the rest)"
             if has_muscle
-            else "no muscle is outlined"
+            else "no myocardium is outlined"
         )
         return Finding("scar_not_looked_for", "info", f"The method {config.method} labelled no scar because {why}.")
     values, means, sds = ([getattr(t, n) for t in thresholds] for n in ("value", "remote_mean", "remote_sd"))
@@ -159,7 +161,7 @@ def _told(config: ScarConfig, thresholds: list[Threshold], has_muscle: bool) -> 
         "scar_method",
         "info",
         f"Scar by {config.method}: {METHODS[config.method]}. Threshold {_range(values)} in the image's units; remote "
-        f"muscle, {origin}: mean {_range(means)}, SD {_range(sds)}.",
+        f"myocardium, {origin}: mean {_range(means)}, SD {_range(sds)}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the brightness of muscle says: two classes, remote muscle, and the threshold of each method."""
+"""What the brightness of myocardium says: two classes, remote myocardium, and the threshold of each method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TwoClasses:
     """Two Gaussians of one standard deviation.
 
     Noise and blur are those of the scanner and the same in both tissues. Where each class has its own width, the wider
-    one takes voxels from both sides of the other, and borders of remote muscle count as scar.
+    one takes voxels from both sides of the other, and borders of remote myocardium count as scar.
 
     Args:
         remote: mean of the darker class.
@@ -53,9 +53,9 @@ class Threshold:
 
     Args:
         value: intensity, in the image's units.
-        remote_mean: of the remote muscle.
-        remote_sd: of the remote muscle.
-        given_remote: True when somebody outlined the remote muscle.
+        remote_mean: of the remote myocardium.
+        remote_sd: of the remote myocardium.
+        given_remote: True when somebody outlined the remote myocardium.
     """
 
     value: float
@@ -117,9 +117,9 @@ def find_threshold(values: Values, config: ScarConfig, remote: Values | None, se
     Args:
         values: float64[N] intensities of muscle away from its rim.
         config: method and percentiles.
-        remote: intensities of outlined remote muscle; None to find it as the darker of two classes.
-        seeds: intensities of outlined hyper-enhanced muscle, whose brightest is the greatest intensity; None to take
-            that of the whole muscle.
+        remote: intensities of outlined remote myocardium; None to find it as the darker of two classes.
+        seeds: intensities of outlined hyper-enhanced myocardium, whose brightest is the greatest intensity; None to
+            take that of the whole myocardium.
 
     Returns:
         The threshold; None where the muscle is all alike, or shows one class only and nothing was outlined.

@@ -22,7 +22,7 @@ def depth_mm(mask_YX: Mask, spacing_xy_mm: tuple[float, float]) -> NDArray[np.fl
 
 
 def without_rim(muscle_ZYX: Mask, rim_mm: float, spacing_xy_mm: tuple[float, float]) -> Mask:
-    """Muscle farther than `rim_mm` from blood, fat and lung; slices keep nothing where the wall is thinner."""
+    """Myocardium farther than `rim_mm` from blood, fat and lung; slices keep nothing where the wall is thinner."""
     return np.stack([depth_mm(muscle, spacing_xy_mm) > rim_mm for muscle in muscle_ZYX]) & muscle_ZYX
 
 
@@ -44,7 +44,7 @@ def grown(bright_ZYX: Mask, seeds_ZYX: Mask) -> Mask:
 
 
 def dark_cores(muscle_ZYX: Mask, cavity_ZYX: Mask, scar_ZYX: Mask) -> Mask:
-    """Muscle that is not scar itself and is enclosed by scar, or by scar and the cavity.
+    """Myocardium that is not scar itself and is enclosed by scar, or by scar and the cavity.
 
     A region counts when it touches neither the outside of the heart nor a hole that is no cavity, does not surround
     the cavity, is no larger than the scar of its slice, and has at most half of its outline on the cavity.

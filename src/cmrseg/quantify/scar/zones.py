@@ -1,4 +1,4 @@
-"""How bright the scar is between remote muscle and its own brightest part: core, grey zone, and weighted mass."""
+"""How bright the scar is between remote myocardium and its own brightest part: core, grey zone, and weighted mass."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]
-#: From remote muscle (0) to the brightest scar (1): where the core begins, and where the grey zone begins.
+#: From remote myocardium (0) to the brightest scar (1): where the core begins, and where the grey zone begins.
 CORE_FROM, GREY_FROM = 0.50, 0.35
 #: Percentile of the scar's intensities that stands for the brightest.
 BRIGHTEST_PERCENTILE = 99.0
-#: Remote muscle this near to scar, in steps of a pixel, is mixed with it.
+#: Remote myocardium this near to scar, in steps of a pixel, is mixed with it.
 _MARGIN_STEPS = 2
 _IN_PLANE = np.ones((1, 3, 3), bool)
 FEWEST_REMOTE_VOXELS = 30
@@ -39,8 +39,9 @@ def scar_zones(
 ) -> Zones | None:
     """Divide the scar by its brightness.
 
-    Brightness is counted from the median of remote muscle (0) to the brightest scar (1), so that images with an offset
-    (PSIR) and magnitude images are read alike. For the weighted sum it is counted to the median of the scar instead.
+    Brightness is counted from the median of remote myocardium (0) to the brightest scar (1), so that images with an
+    offset (PSIR) and magnitude images are read alike. For the weighted sum it is counted to the median of the scar
+    instead.
 
     Args:
         picture_ZYX: LGE intensities.
@@ -49,7 +50,7 @@ def scar_zones(
         no_reflow_ZYX: dark cores.
 
     Returns:
-        The zones; None without remote muscle away from the scar, without scar, or where scar is no brighter than it.
+        The zones; None without remote myocardium away from the scar, without scar, or where scar is no brighter.
 
     Source: core and border zone after Schmidt et al., Circulation 2007;115:2006; weighted sum after Engblom et al., J
     Cardiovasc Magn Reson 2016;18:27.
