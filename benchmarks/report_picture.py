@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from cmrseg.cli.demo import STUDY_NAME, run_demo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "report.png"
 NUMBERS = PICTURE.with_suffix(".json")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -62,11 +63,13 @@ def alternative_text(measured: dict[str, float]) -> str:
 def main() -> None:
     """Run the demo, take its picture, and write down what it shows."""
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "demo"
+        os.chdir(folder)  # the report tells the path as it was given, here as make demo gives it
+        output = Path("demo")
         run_demo(output, lambda text: print(text, flush=True))  # noqa: T201
         result = output / "result" / STUDY_NAME
         measured = json.loads((result / "measurements.json").read_text(encoding="utf-8"))
         picture = picture_of(result / "report.html")
+        os.chdir(ROOT)
     shown = {key: measured[key] for _, key, _ in TOLD}
     record = {"command": "make picture", "measured": shown, "verdict": measured["verdict"]}
     record["sha256"] = hashlib.sha256(picture).hexdigest()

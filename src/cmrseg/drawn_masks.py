@@ -72,15 +72,15 @@ def measure_masks(
         study_path: what `cmrseg.io.read` reads.
         masks_path: NIfTI file with integer labels, on the grid of the study's image and with as many frames.
         scheme: numbers of the masks, a name of `DRAWINGS`; it says whether the cine or the LGE stack is measured.
-        scar_method: find the scar of an LGE stack anew inside the drawn muscle, by this method of
+        scar_method: find the scar of an LGE stack anew inside the drawn myocardium, by this method of
             `quantify.scar.METHODS`; None to measure the scar that was drawn.
-        remote_path: NIfTI file on the same grid; muscle where it is not 0 is remote muscle for the method.
+        remote_path: NIfTI file on the same grid; myocardium where it is not 0 is remote myocardium for the method.
         patient: what to take in the place of what the files say of the patient.
         study_date: keep the date of the study in the report and in run.json.
 
     Raises:
         InputRefused: the study or the masks cannot be read, or they do not lie on one grid (`mask_mismatch`).
-        UsageError: no such scheme or method; a method for a cine; remote muscle without a method.
+        UsageError: no such scheme or method; a method for a cine; remote myocardium without a method.
     """
     if scheme not in DRAWINGS:
         raise UsageError(f"There is no label scheme {scheme!r} for drawn masks.", f"Schemes: {', '.join(DRAWINGS)}.")
@@ -88,7 +88,7 @@ def measure_masks(
     if scar_method is not None and drawing.kind != "lge":
         raise UsageError("Scar is found on LGE only.", "Name an LGE scheme: lge, lge_rv or myops.")
     if remote_path is not None and scar_method is None:
-        raise UsageError("Remote muscle is used by a scar method, and none was named.", "Name one, e.g. 2sd.")
+        raise UsageError("Remote myocardium is used by a scar method, and none was named.", "Name one, e.g. 2sd.")
     clock = Clock()
     with clock.step("read"):
         path = Path(study_path)

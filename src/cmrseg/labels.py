@@ -40,7 +40,7 @@ class LabelScheme:
     """Which number stands for which structure in a label array.
 
     Papillary muscles belong to the cavity (ACDC's convention). In schemes with scar, `lv_myocardium` is the remote
-    muscle only; `whole_myocardium_names` is the union that makes the whole muscle.
+    myocardium only; `whole_myocardium_names` is the union that makes the whole myocardium.
     """
 
     name: str
@@ -67,7 +67,7 @@ class LabelScheme:
 
     @property
     def whole_myocardium_names(self) -> tuple[str, ...]:
-        """The names whose union is the whole LV muscle."""
+        """The names whose union is the whole LV myocardium."""
         return tuple(n for n in ("lv_myocardium", "scar", "no_reflow", "oedema") if n in self.numbers)
 
     def mask(self, labels: NDArray[np.integer], *names: str) -> NDArray[np.bool_]:
@@ -84,7 +84,7 @@ class LabelScheme:
         return self.mask(labels, *self.infarct_names)
 
     def whole_myocardium(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Boolean mask of the whole LV muscle, scar and oedema included."""
+        """Boolean mask of the whole LV myocardium, scar and oedema included."""
         return self.mask(labels, *self.whole_myocardium_names)
 
 

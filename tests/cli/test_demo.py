@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import webbrowser
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from cmrseg import analysis, phantom
 from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED, EXIT_REVIEW
@@ -42,27 +44,39 @@ def test_difference_and_closeness(
     assert comparison.close is close
 
 
+@dataclass(frozen=True)
+class Result:
+    """What the demo looks at in an analysis."""
+
+    parts: list[Any]
+    verdict: Verdict
+    run: dict[str, Any]
+
+
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """A small heart, and an analysis that reports the true numbers plus what a test adds to them."""
     small = phantom.make_phantom(tiny())
     offsets = dict.fromkeys(COMPARED, 0.0)
 
-    def pretend(study: Path, output: Path) -> tuple[Any, Path]:
+    def pretend(study: Path) -> Result:
         assert any(study.glob("*.dcm"))
-        folder = output / study.name
-        folder.mkdir(parents=True)
-        (folder / "report.html").write_text("a report")
         numbers = {key: value + offsets.get(key, 0.0) for key, value in small.truth.numbers().items()}
         verdict = Verdict.of((Finding("made_up", "review", "Look at [the] apex."),))
-        return SimpleNamespace(parts=[SimpleNamespace(measurements=numbers)], verdict=verdict), folder
+        return Result([SimpleNamespace(measurements=numbers)], verdict, {"study_path": str(study)})
+
+    def write(result: Result, output: Path) -> None:
+        folder = output / STUDY_NAME
+        folder.mkdir(parents=True)
+        (folder / "report.html").write_text(result.run["study_path"])
 
     monkeypatch.setattr(phantom, "make_phantom", lambda: small)
-    monkeypatch.setattr(analysis, "analyse", pretend)
+    monkeypatch.setattr(analysis, "Analyser", lambda: pretend)
+    monkeypatch.setattr(analysis, "write", write)
     return offsets
 
 
-def demo(*arguments: str) -> Result:
+def demo(*arguments: str) -> Ran:
     return CliRunner().invoke(app, ["demo", *arguments])
 
 
@@ -74,6 +88,8 @@ def test_a_demo_that_meets_the_truth(stand_in: dict[str, float], tmp_path: Path)
     steps = [result.stdout.index(step) for step in ("Making a synthetic study", "Analysing it", "Comparing with")]
     assert steps == sorted(steps)
     assert "Look at [the] apex." in result.stdout
+    told = (tmp_path / "out" / "result" / STUDY_NAME / "report.html").read_text()
+    assert told == str(tmp_path / "out" / STUDY_NAME)  # not where it was made
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["truth"] == record["measured"]
     assert set(record["truth"]) == set(COMPARED)
@@ -103,10 +119,10 @@ def test_an_older_demo_is_replaced_and_nothing_else(stand_in: dict[str, float], 
 def test_a_demo_that_fails_leaves_nothing(
     stand_in: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(study: Path, output: Path) -> Any:
+    def refuse(study: Path) -> Any:
         raise InputRefused("no_heart", "No heart.", "Look.")
 
-    monkeypatch.setattr(analysis, "analyse", refuse)
+    monkeypatch.setattr(analysis, "Analyser", lambda: refuse)
     result = demo("-o", str(tmp_path / "out"))
     assert result.exit_code == EXIT_REFUSED
     assert list(tmp_path.iterdir()) == []

@@ -231,7 +231,7 @@ def acdc_faults() -> Iterator[Fault]:
     yield Fault("acdc Info.cfg is empty", "acdc", on("study/Info.cfg", cut(0)), HARMLESS)
     yield Fault("acdc masks only", "acdc", only("_gt.nii.gz", ".cfg"), refused("not_found"))
     yield Fault("acdc Info.cfg only", "acdc", only(".cfg"), refused("not_found", "unreadable", "no_cine"))
-    yield Fault("acdc without Info.cfg", "acdc", without("study/Info.cfg"), refused("ambiguous"))
+    yield Fault("acdc without Info.cfg", "acdc", without("study/Info.cfg"), HARMLESS)
     yield Fault(
         "acdc two patients",
         "acdc",

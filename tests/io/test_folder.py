@@ -148,6 +148,17 @@ def test_short_axis_files_of_other_people_are_no_mnms(tmp_path: Path, tiny_phant
     assert read(tmp_path).images[0].source["reader"] == "mnms"
 
 
+@pytest.mark.parametrize("name", ["patient01_sa", "001_sa", "A0S9V9_sa"])
+def test_a_single_volume_called_sa_is_no_mnms_and_asks_for_a_look(
+    tmp_path: Path, tiny_phantom: Phantom, name: str
+) -> None:
+    frame(tmp_path / f"{name}.nii.gz", tiny_phantom)
+    save(tmp_path / f"{name}_gt.nii.gz", tiny_phantom.segmentation.labels[0].T, affine_of(tiny_phantom))
+    study = read(tmp_path)
+    assert (study.images[0].source["reader"], codes(study)) == ("nifti", ["single_phase"])
+    assert kinds(read(tmp_path, "lge")) == [("lge", 1, 8)]
+
+
 @pytest.mark.parametrize("masks", ["cine.nii.gz", "other.nii.gz", "cine_seg.nii.gz"])
 def test_masks_beside_the_image_are_left_alone(tmp_path: Path, tiny_phantom: Phantom, masks: str) -> None:
     for name in ("images", "drawn"):

@@ -10,10 +10,12 @@ from cmrseg.io.datasets import names
 
 LATE = """patient01_LGEsax DelayedEnhancement lge_psir PSIR MDE LateGad lategad lgesax SAXLGE saxLGE patLGE desax
     cardiacDE DE_SA Late-Gadolinium-Enhancement LATEGD p1_psirsax lgestack LGE01 5_LGE_PSIR_sa IR_DE ViabilitySA myLGE
-    3DLGE lge3d sa_delayed DE-MRI lateEnhancement 20000101_psir_sa_12 LGE.sax lge.v2"""
+    3DLGE lge3d sa_delayed DE-MRI lateEnhancement 20000101_psir_sa_12 10min_delay_sa DELAY_ENH
+    SA_post_gad postContrast viab_sax LGE.sax lge.v2"""
 OTHER_WORDS = """bulge indulge algebra helge plate template undelayed belgium code decade demo model video slide inside
     late_diastole lateSystole EarlyEnhancement early_enhancement enhanced_dicom DeSa_cine De_Sousa isolate palate
-    Helgesen capsir cine_sa stress_SA frame01 SA_ED translate 001"""
+    Helgesen trigger_delay_sa cine_post_gad_ed
+    t1map_post_contrast molli_postcontrast capsir cine_sa stress_SA frame01 SA_ED translate 001"""
 
 
 @pytest.mark.parametrize("name", LATE.split())

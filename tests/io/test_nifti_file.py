@@ -51,7 +51,7 @@ def test_cut_files(tmp_path: Path, plain: bytes, length: int) -> None:
 
 
 def test_longer_than_the_header_says(tmp_path: Path, plain: bytes) -> None:
-    for more in (b"\1", bytes(127) + b"\1", bytes(128)):  # a row of 64 pixels has 128 bytes
+    for more in (b"\0", b"\1", bytes(128)):
         assert code_of(tmp_path / "a.nii", plain + more) == "unreadable"
         assert code_of(tmp_path / "a.nii.gz", gzip.compress(plain + more)) == "unreadable"
     assert code_of(tmp_path / "b.nii.gz", gzip.compress(plain) + b"garbage") == "unreadable"
@@ -121,8 +121,6 @@ def slipped(plain: bytes, slip: str) -> bytes:
             return patched(content, 92, np.frombuffer(plain[92:96], "<f4").tolist() * 2, "<f4")
         case "vectors of six":
             return patched(slipped(plain, "phases in the fifth dimension"), 68, [1007], "<i2")
-        case "zeros at the end":
-            return plain + bytes(100)
         case _:
             raise KeyError(slip)
 
@@ -140,7 +138,6 @@ def slipped(plain: bytes, slip: str) -> bytes:
         "three dimensions counted",
         "phases in the fifth dimension",
         "vectors of six",
-        "zeros at the end",
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])

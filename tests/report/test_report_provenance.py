@@ -14,7 +14,7 @@ from cmrseg.analysis import Clock, assess
 from cmrseg.labels import CINE
 from cmrseg.phantom import Phantom, make_lge
 from cmrseg.report.html import render
-from cmrseg.report.provenance import LISTED_FILES, file_lines, run_lines, source_lines, trace
+from cmrseg.report.provenance import files_of, run_lines, source_lines, trace
 from cmrseg.study import Analysis, Study
 
 RUN = {
@@ -88,12 +88,14 @@ def test_the_study_is_told_by_path_date_and_hash(beating: Analysis) -> None:
     assert trace(replace(beating, run={})) == ()
 
 
-def test_files_are_told_by_name_and_hash(beating: Analysis) -> None:
+def test_files_are_told_by_number_path_and_hash(beating: Analysis) -> None:
     text = Page(render(replace(beating, run=RUN))).text
-    assert re.search(r"Files that were read\s+cine.nii.gz\s*SHA-256 cdcdcdcdcdcd …", text)
-    many = {f"file {k:03d}": "ef" * 32 for k in range(LISTED_FILES + 1)}
-    ((heading, names),) = file_lines(replace(beating, run={"inputs_sha256": many}))
-    assert (heading, names[:20]) == (f"{LISTED_FILES + 1} files", "file 000 to file 040")
+    assert re.search(r"Files that were read: 1\s+cine.nii.gz · cdcdcdcdcdcd", text)
+    numbered = {"inputs_sha256": {"file 0001": "ef" * 32}, "input_files": {"file 0001": "series5/<IM1>"}}
+    analysis = replace(beating, run=numbered)
+    assert files_of(analysis) == ("file 0001 · series5/<IM1> · efefefefefef",)
+    assert files_of(analysis)[0] in Page(render(analysis)).text
+    assert "Files that were read" not in render(beating)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,12 +99,13 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda text: None) -> De
         say: is told each step before it begins.
 
     Raises:
-        CmrsegError: as `analyse`; OutputError when `output` is something else than an older demo.
+        CmrsegError: as an `Analyser`; OutputError when `output` is something else than an older demo.
     """
     from cmrseg import __version__
-    from cmrseg.analysis import analyse
+    from cmrseg.analysis import Analyser, write
     from cmrseg.io.files import MARKER, output_folder
     from cmrseg.phantom import make_phantom, write_dicom
+    from cmrseg.text import printable
 
     with output_folder(output, replace=True) as folder:
         say("Making a synthetic study as DICOM ...")
@@ -113,7 +114,10 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda text: None) -> De
         write_dicom(phantom, study)
         slices, phases = phantom.image.n_slices, phantom.image.n_frames
         say(f"Analysing it: {slices} slices of {phases} phases, which may take a minute ...")
-        analysis, _ = analyse(study, folder / "result")
+        analysis = Analyser()(study)
+        # while it is made, the folder has another name
+        analysis = replace(analysis, run={**analysis.run, "study_path": printable(output / STUDY_NAME)})
+        write(analysis, folder / "result")
         say("Comparing with the truth ...")
         measurements = analysis.parts[0].measurements
         comparisons = compare(phantom.truth.numbers(), {key: measurements[key] for key in COMPARED})

@@ -50,8 +50,6 @@ _HEADERS: dict[int, tuple[Any, bytes, bytes, int]] = {
 }
 #: Names of an image in two files: of its header and of its numbers.
 PAIR_SUFFIXES = {".hdr": ".img", ".img": ".hdr"}
-#: Zeros after the image, fewer than this and than a row of pixels, are padding: a wrong dimension moves more.
-_MOST_PADDING = 512
 #: The fifth dimension of these intents holds components of a voxel and not phases: matrices, displacements, colours.
 _COMPONENT_INTENTS = (1004, 1005, 1006, 1008, 1009, 1010, 2003, 2004)
 #: So few in the fifth dimension may be components whatever the intent.
@@ -150,7 +148,6 @@ def _load_values(stream: IO[bytes], header: Any, magic: bytes, paths: tuple[Path
     start = 0 if len(paths) == 2 else int(header["sizeof_hdr"])
     starts = _starts(header, magic, start, slips)
     n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    exact = bool(slips)
     _read_exactly(stream, starts[0] - start, "header extensions")
     try:
         content = _read_exactly(stream, n_bytes, "image")
@@ -165,13 +162,10 @@ def _load_values(stream: IO[bytes], header: Any, magic: bytes, paths: tuple[Path
         left = stream.read(1)
         shape, n_dimensions = (*shape[:3], frames), 4
         slips.append(f"it counts 3 dimensions and names {frames} phases in the fourth")
-        exact = True
-    if left and not _is_padding(left, stream, shape[0] * dtype.itemsize, exact=exact):
+    if left:
         raise _with_bits(
             InputRefused("unreadable", "The NIfTI file is longer than its header says.", _EXPORT_AGAIN), header, dtype
         )
-    if left:
-        slips.append("a few zeros follow the image")
     values = np.frombuffer(content, dtype).reshape(shape, order="F")
     findings = tuple(
         Finding(
@@ -182,12 +176,6 @@ def _load_values(stream: IO[bytes], header: Any, magic: bytes, paths: tuple[Path
         for slip in slips
     )
     return NiftiFile(header, values, n_dimensions, paths, findings)
-
-
-def _is_padding(left: bytes, stream: IO[bytes], row_bytes: int, *, exact: bool) -> bool:
-    """True when a few zeros end the file, which other readers pass over."""
-    left += stream.read(_MOST_PADDING)
-    return not exact and not any(left) and len(left) < min(_MOST_PADDING, row_bytes)
 
 
 def _more_frames(header: Any, shape: tuple[int, int, int, int], n_dimensions: int) -> int:

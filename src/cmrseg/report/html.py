@@ -16,7 +16,7 @@ from cmrseg.io.files import write_text
 from cmrseg.qc.together import PAIR_RULES
 from cmrseg.report.cine_page import CinePage, cine_page
 from cmrseg.report.lge_page import LgePage, lge_page
-from cmrseg.report.provenance import file_lines, finished, run_lines, trace
+from cmrseg.report.provenance import files_of, finished, run_lines, trace
 from cmrseg.report.stack import rules_by_group
 from cmrseg.report.summary import summary_of
 from cmrseg.report.tables import all_findings
@@ -102,7 +102,7 @@ def render(analysis: Analysis) -> str:
         run_lines=run_lines(analysis),
         finished=finished(analysis),
         trace=trace(analysis),
-        file_lines=file_lines(analysis),
+        files=files_of(analysis),
         script=Markup(script),
         style=Markup(style),
         policy=_POLICY.format(script=_hash(script), style=_hash(style)),

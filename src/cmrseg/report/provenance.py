@@ -36,8 +36,6 @@ SETTING_HEADINGS = {
 }
 #: Digits of a hash that tell two studies or files apart for a reader.
 HASH_DIGITS = 12
-#: More files than these are not listed one by one.
-LISTED_FILES = 40
 
 
 def source_lines(part: Part) -> list[Line]:
@@ -137,12 +135,11 @@ def trace(analysis: Analysis) -> tuple[str, ...]:
     return tuple(f"{words} {value}" for words, value in told if value)
 
 
-def file_lines(analysis: Analysis) -> tuple[Line, ...]:
-    """Every file that was read, with the first digits of its SHA-256; of many their number."""
-    inputs = analysis.run.get("inputs_sha256")
-    if not isinstance(inputs, Mapping) or not inputs:
+def files_of(analysis: Analysis) -> tuple[str, ...]:
+    """Every file that was read: its number where messages go by it, its path below the study, digits of its SHA-256."""
+    inputs, paths = (analysis.run.get(key) for key in ("inputs_sha256", "input_files"))
+    if not isinstance(inputs, Mapping):
         return ()
-    if len(inputs) > LISTED_FILES:
-        first, *_, last = inputs
-        return ((f"{len(inputs)} files", f"{first} to {last}. The SHA-256 of each stands in run.json."),)
-    return tuple((str(name), f"SHA-256 {str(value)[:HASH_DIGITS]} …") for name, value in inputs.items())
+    below = paths if isinstance(paths, Mapping) else {}
+    named = ((str(name), str(below.get(name, name)), str(value)[:HASH_DIGITS]) for name, value in inputs.items())
+    return tuple(" · ".join(dict.fromkeys(words)) for words in named)

@@ -70,6 +70,11 @@ def test_names_that_do_not_veto_a_cine(description: str | None, protocol: str, s
     assert codes(read(tmp_path, called(cine(), description, protocol, sequence))) == []
 
 
+def test_two_words_and_no_time_ask_for_a_look(tmp_path: Path) -> None:
+    images = for_all(cine(description="cine SA post perfusion"), lambda ds: delattr(ds, "TriggerTime"))
+    assert set(codes(read(tmp_path, images))) == {"label_contradicts", "phase_key"}
+
+
 @pytest.mark.parametrize(
     "description",
     [

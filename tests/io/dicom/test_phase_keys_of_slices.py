@@ -84,6 +84,18 @@ def test_a_repeated_time_out_of_order_stays_a_duplicate(tmp_path: Path) -> None:
     assert refusal(save(tmp_path, images.values())).code == "duplicate_slices"
 
 
+def test_times_that_are_repeated_in_every_slice(tmp_path: Path) -> None:
+    """Once is a slip; all of them twice are two acquisitions, whatever numbers they have."""
+    images = cine()
+    for (_, t), ds in images.items():
+        ds.TriggerTime = 100 * max(t, 1)
+    assert read(tmp_path / "once", images).images[0].source["phase_key"] == "InstanceNumber"
+    images = cine(phases=2 * PHASES)
+    for (_, t), ds in images.items():
+        ds.TriggerTime = 100 * (t // 2)
+    assert refusal(save(tmp_path / "twice", images.values())).code == "duplicate_slices"
+
+
 # ---- what only happens to differ
 
 

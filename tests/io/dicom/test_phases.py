@@ -149,3 +149,10 @@ def test_heart_rate(tmp_path: Path, rate: int | None, interval: int | None, expe
 def test_no_time_without_key_and_interval(tmp_path: Path) -> None:
     images = for_all(ordered_by("InstanceNumber"), lambda ds: delattr(ds, "NominalInterval"))
     assert read_dicom(save(tmp_path, images.values())).images[0].frame_times_ms is None
+
+
+def test_the_heart_rate_gives_the_interval(tmp_path: Path) -> None:
+    images = for_all(ordered_by("NominalPercentageOfCardiacPhase"), lambda ds: delattr(ds, "NominalInterval"))
+    images = for_all(images, lambda ds: setattr(ds, "HeartRate", 75))
+    found = read_dicom(save(tmp_path, images.values())).images[0]
+    np.testing.assert_allclose(found.frame_times_ms, np.arange(PHASES) * 800 / PHASES)

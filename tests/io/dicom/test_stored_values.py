@@ -44,7 +44,17 @@ def read(folder: Path, images: Cine) -> Study:
 @pytest.mark.parametrize("rle", [False, True])
 @pytest.mark.parametrize(
     ("bits", "high", "shift"),
-    [(16, 11, 0), (16, 12, 0), (12, 15, 0), (12, 15, 4), (13, 11, 0), (12, 14, 0)],
+    [
+        (16, 11, 0),
+        (16, 12, 0),
+        (12, 15, 0),
+        (12, 15, 4),
+        (13, 11, 0),
+        (12, 14, 0),
+        (12, 0, 0),
+        (12, 31, 0),
+        (12, 12, 0),
+    ],
 )
 def test_a_high_bit_that_does_not_matter(bits: int, high: int, shift: int, rle: bool, tmp_path: Path) -> None:
     study = read(tmp_path, layout(bits, high, shift=shift, rle=rle))

@@ -98,6 +98,15 @@ def test_perfusion_beside_the_cine_is_passed_over_also_when_a_cine_is_asked_for(
         assert codes(study) == []
 
 
+@pytest.mark.parametrize("contrast", ["PERFUSION", "TAGGING", "FLOW_ENCODED"])
+def test_the_contrast_that_a_file_names(contrast: str, tmp_path: Path) -> None:
+    by_contrast = for_all(cine(description="sax"), lambda ds: setattr(ds, "AcquisitionContrast", contrast))
+    assert refusal(save(tmp_path / "contrast", by_contrast.values()), "cine").code == "no_cine"
+    kind = ["ORIGINAL", "PRIMARY", contrast, "NONE"]
+    by_type = for_all(cine(description="sax"), lambda ds: setattr(ds, "ImageType", kind))
+    assert "images by their type" in refusal(save(tmp_path / "type", by_type.values())).cause
+
+
 # ---- spin echo
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cmrseg.errors import InputRefused
+from cmrseg.errors import InputRefused, RefusalCode
 from cmrseg.io.datasets import names
 from cmrseg.io.datasets.candidates import Candidate, Files, images_below, joined
 from cmrseg.io.datasets.layout import image_of
@@ -39,7 +39,7 @@ def read(folder: Path, kind: Kind | None = None) -> Study:
         kind: read only this kind; a single image is then taken to be of it, whatever its name.
 
     Raises:
-        InputRefused: `no_cine`, `no_lge`, `ambiguous`, `mixed_patients`; as `read_file`, and as
+        InputRefused: `not_found`, `no_cine`, `no_lge`, `ambiguous`, `mixed_patients`; as `read_file`, and as
             `cmrseg.io.nifti_slices.stack_of`.
     """
     files = Files()
@@ -98,8 +98,11 @@ def _images(folder: Path, files: Files, kind: Kind | None) -> tuple[dict[Path, P
         return images, unreadable
     for shown, lost in unreadable.items():
         raise InputRefused(lost.code, f"{shown} cannot be read. {lost.cause}", lost.remedy)
+    code: RefusalCode = "no_lge" if kind == "lge" else "no_cine"
+    if all(names.named_mask(path.relative_to(folder)) for path in found):
+        code = "not_found"
     raise InputRefused(
-        "no_lge" if kind == "lge" else "no_cine",
+        code,
         f"The folder holds {len(found)} NIfTI file(s), and all of them are masks: they hold a few label numbers, or "
         "are named as masks and hold values from 0 to 1.",
         "Give the image, by its own path if it is one of these; to measure given masks use the measure command.",

@@ -28,6 +28,7 @@ from cmrseg.io.datasets.layout import Case, Truth, image_of, patient_numbers, st
 from cmrseg.io.datasets.names import named_lge
 from cmrseg.io.files import sha256_of
 from cmrseg.io.nifti import read_labels, read_nifti
+from cmrseg.io.nifti_file import announced
 from cmrseg.labels import CINE, MNMS
 from cmrseg.study import Finding, Patient, Study
 
@@ -35,8 +36,8 @@ _FILE = re.compile(
     r"(?P<code>.+)_sa(?:_(?P<part>ED|ES|CINE))?(?P<gt>_gt)?\.nii(?:\.gz)?",
     re.IGNORECASE,
 )
-#: How the data sets call patients: A0S9V9, and three digits.
-_CODE = re.compile(r"[A-Z]\d[A-Z]\d[A-Z]\d|\d{3}", re.IGNORECASE)
+#: How M&Ms calls patients: A0S9V9. M&Ms-2 numbers them.
+_CODE = re.compile(r"[A-Z]\d[A-Z]\d[A-Z]\d", re.IGNORECASE)
 _TABLE = re.compile(r".*dataset.?information.*\.csv", re.IGNORECASE)
 _TABLE_LEVELS = 3
 #: An ED or ES file is a copy of one frame of the cine; below this correlation it is not.
@@ -64,15 +65,23 @@ def is_case(folder: Path) -> bool:
     """True when the folder is laid out as one M&Ms or M&Ms-2 patient: files with the data set's names or masks.
 
     Other people's short-axis files end in ``_sa`` too; those are a plain folder, unless their code stands in the data
-    set's table.
+    set's table. So are single volumes that are not called ED or ES: M&Ms has none, and they may be LGE.
     """
     matches = _matches(folder)
     images = [(path, m) for path, m in matches if not m["gt"] and not named_lge(Path(path.name))]
-    if not images:
+    if not any(m["part"] or _has_phases(path) for path, m in images):
         return False
-    if any(m["gt"] or _CODE.fullmatch(m["code"]) for _, m in matches):
+    if any(m["gt"] or _CODE.fullmatch(m["code"]) or (m["part"] and m["code"].isdecimal()) for _, m in matches):
         return True
     return any(_table_row(folder, m["code"]) for _, m in images)
+
+
+def _has_phases(path: Path) -> bool:
+    """True for an image of several phases, and for a file that cannot be read, which is said when it is."""
+    try:
+        return announced(path)[1][3] > 1
+    except InputRefused:
+        return True
 
 
 def cases(root: Path) -> list[Case]:

@@ -1,11 +1,11 @@
 """MyoPS (Li et al., Medical Image Analysis 2023, doi 10.1016/j.media.2023.102808): LGE of one patient in a folder.
 
     Case3001/Case3001_LGE.nii.gz     the LGE stack, 2 to 6 slices
-    Case3001/Case3001_gd.nii.gz      its masks: 200 normal muscle, 500 LV, 600 RV, 1220 oedema, 2221 scar
+    Case3001/Case3001_gd.nii.gz      its masks: 200 remote myocardium, 500 LV, 600 RV, 1220 oedema, 2221 scar
     ..._C0.nii.gz, ..._T2.nii.gz     cine and T2 resampled onto the LGE; not read
 
-Oedema is drawn from T2 and does not show on LGE, so it counts as muscle here. The challenge hands all patients out in
-one folder (``myops_training_101_LGE.nii.gz``); give each its own first.
+Oedema is drawn from T2 and does not show on LGE, so it counts as myocardium here. The challenge hands all patients out
+in one folder (``myops_training_101_LGE.nii.gz``); give each its own first.
 """
 
 from __future__ import annotations

@@ -25,13 +25,15 @@ MASK_WORDS = _set(
 )
 #: Words that name late gadolinium enhancement wherever they stand.
 LGE_WORDS = _set(
-    "lge psir mde dhe de demri decmr deir delayed viability hyperenhancement realce tardio tardif tardivo rehaussement"
+    "lge psir mde dhe de demri decmr deir delayed viability viab hyperenhancement realce tardio tardif tardivo "
+    "rehaussement"
 )
 #: The same, but for what stands beside them: late diastole, early enhancement, enhanced DICOM.
 _LATE = "late"
 _NOT_AFTER_LATE = _set("diastole diastolic systole systolic diast syst phase phases filling ed es")
-_ENHANCED = _set("enhanced enhancement enh")
-_NOT_BESIDE_ENHANCED = _set("early first pass pre non not un dicom mr multiframe frame frames")
+_ENHANCED = _set("enhanced enhancement enhance enh delay")
+_NOT_BESIDE_ENHANCED = _set("trigger early first pass pre non not un dicom mr multiframe frame frames")
+_CONTRAST = _set("gad gadolinium gd contrast")
 #: Words that name a short-axis cine or one of its phases.
 CINE_WORDS = _set(
     "cine cines bssfp ssfp trufi truefisp fiesta btfe ed es diastole systole endsystole enddiastole frame frames "
@@ -79,6 +81,8 @@ def named_lge(path: Path) -> bool:
         if word == _LATE and not {*found[k + 1 : k + 2]} & _NOT_AFTER_LATE:
             return True
         if word in _ENHANCED and not beside & _NOT_BESIDE_ENHANCED:
+            return True
+        if word == "post" and beside & _CONTRAST and not set(found) & (CINE_WORDS | OTHER_SERIES):
             return True
     return False
 

@@ -1,7 +1,7 @@
 """The HDF5 layout that ScarNet (arXiv 2501.01372) is trained on: one file per slice, one folder per patient.
 
     P001/Mag_image/slice_01.h5      data set `image_mag`, rows x columns
-    P001/4layer_mask/slice_01.h5    data set `mask`: 1 normal muscle, 2 LV cavity, 3 scar
+    P001/4layer_mask/slice_01.h5    data set `mask`: 1 remote myocardium, 2 LV cavity, 3 scar
 
 Slices follow each other as the numbers in their names do, base or apex first. The layout has no voxel sizes. Write
 them to the first slice's `image_mag` as the attribute `spacing_xyz_mm`, three numbers; without it nothing can be

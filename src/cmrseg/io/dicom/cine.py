@@ -16,6 +16,7 @@ from cmrseg.io.dicom.evidence import (
 )
 from cmrseg.io.dicom.pace import Pace, cardiac_pace, clock_pace, rr_ms
 from cmrseg.io.dicom.stacks import Stack
+from cmrseg.study import Finding
 
 #: Distance of neighbouring slices in mm; 8 to 10 is usual, children and 3-D stacks have less.
 CINE_DISTANCE_MM = (4.0, 25.0)
@@ -64,7 +65,7 @@ def judge_cine(stack: Stack, stacks: Sequence[Stack] = (), *, forced: bool = Fal
         stack,
         points,
         f"{len(stack.slices)} parallel slices, {stack.n_images} phases, {', '.join(reasons)}",
-        doubts=tuple(name_doubts(stack, "cine", overruled)),
+        doubts=(*name_doubts(stack, "cine", overruled), *_other_words(stack)),
     )
 
 
@@ -103,12 +104,24 @@ def _overruled(stack: Stack) -> list[str]:
     return [reason for reason in reasons if reason]
 
 
+def _other_words(stack: Stack) -> list[Finding]:
+    """Says that a description names something besides cine, where no time tells that the images are phases."""
+    other = [word for word in sorted(_AGAINST_PHASES) if word in stack.described and stack.called_cine]
+    if not other or cardiac_pace(stack) is not None:
+        return []
+    message = f"The series is called {other[0]} as well as cine, and no time tells how far its images are apart."
+    return [Finding("label_contradicts", "review", message)]
+
+
 def _excused(stack: Stack) -> frozenset[str]:
     """Words that the phases contradict: those of a protocol, and of a description that says cine as well."""
     pace = cardiac_pace(stack)
+    if stack.called_cine and stack.n_images >= MIN_PHASES:
+        # Images that are too far apart are refused for that reason.
+        return _AGAINST_PHASES
     if pace is None or pace.step_ms > MAX_PHASE_STEP_MS:
         return frozenset()
-    return _AGAINST_PHASES if stack.called_cine else _AGAINST_PHASES - stack.described
+    return _AGAINST_PHASES - stack.described
 
 
 def _too_slow(stack: Stack) -> str:

@@ -22,6 +22,9 @@ MAP_TYPES = frozenset(
     ("T1 MAP", "T1_MAP", "T1MAP", "T2 MAP", "T2_MAP", "T2MAP", "T2_STAR MAP", "T2_STAR_MAP", "ECV", "ECV MAP")
 )
 
+#: Values of AcquisitionContrast and of ImageType of what is neither a cine nor LGE.
+OTHER_CONTRASTS = ("PERFUSION", "TAGGING", "FLOW_ENCODED", "DIFFUSION", "STIR", "TOF", "T2_STAR")
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -73,7 +76,10 @@ def another_by_type(stack: Stack) -> str:
     types = stack.frames[0].image_type
     if "LOCALIZER" in types:
         return "a localizer by its image type"
-    return "a map by its image type" if MAP_TYPES.intersection(types) else ""
+    if MAP_TYPES.intersection(types):
+        return "a map by its image type"
+    contrast = next((one for one in OTHER_CONTRASTS if one in (stack.frames[0].contrast, *types)), "")
+    return f"{contrast.lower().replace('_', ' ')} images by their type" if contrast else ""
 
 
 def called_otherwise(stack: Stack, excused: frozenset[str] = frozenset()) -> str:

@@ -29,6 +29,7 @@ INVERSION_RECOVERY = Tag("InversionRecovery")
 ECHO_TIME = Tag("EchoTime")
 EFFECTIVE_ECHO_TIME = Tag("EffectiveEchoTime")
 ECHO_PULSE = Tag("EchoPulseSequence")
+CONTRAST = Tag("AcquisitionContrast")
 REFOCUSED_ECHOES = Tag("RFEchoTrainLength")
 NOMINAL_INTERVAL = Tag("NominalInterval")
 RR_NOMINAL = Tag("RRIntervalTimeNominal")
@@ -65,6 +66,7 @@ FRAME_TAGS: tuple[BaseTag, ...] = (
     ECHO_TIME,
     EFFECTIVE_ECHO_TIME,
     ECHO_PULSE,
+    CONTRAST,
     REFOCUSED_ECHOES,
     NOMINAL_INTERVAL,
     RR_NOMINAL,
@@ -122,6 +124,7 @@ def make_frame(header: Header, index: int, find: Find, phase_index: float | None
         header=header,
         index=index,
         image_type=image_type,
+        contrast=tags.text(find(CONTRAST)).upper(),
         component=_component(image_type, complex_component, ge_kind, header.description),
         position=_position(find(POSITION)),
         orientation=_orientation(find(ORIENTATION)),
@@ -192,7 +195,7 @@ def _component(image_type: tuple[str, ...], complex_component: str, ge_kind: int
     """
     kinds = {
         "fat": {"FAT", "F", "FAT_FRACTION", "FATFRACTION", "FF", "WATER_FRACTION", "R2_STAR", "R2STAR"},
-        "opposed-phase": {"OPP_PHASE", "OPPPHASE", "OPPOSED_PHASE", "OUT_PHASE", "OUTPHASE", "OP"},
+        "opposed-phase": {"OPP_PHASE", "OPPPHASE", "OPPOSED_PHASE", "OUT_PHASE", "OUTPHASE", "OP", "OPP", "OUT"},
         "real": {"R", "R_IR", "REAL", "PSIR", "PS", "CR", "CORRECTED REAL"},
         "phase": {"P", "PHASE", "PHASE MAP", "VELOCITY", "I", "IMAGINARY", "PHASE CONTRAST"},
     }

@@ -45,6 +45,8 @@ PERCENTAGE, OFFSET = "NominalPercentageOfCardiacPhase", "TemporalPositionTimeOff
 MIN_DISTINCT_TIMES = 5
 #: A step between two phases of this many usual steps means that one is missing.
 MISSING_STEP = 1.5
+#: An element that takes this many values for each image repeats few.
+FEW_REPEATED = 0.75
 #: The longest step of a clock that runs with the phases, in usual steps; one that only happens to differ has longer.
 EVEN_STEP = 2.0
 #: Steps of a cardiac time below this are no ms: two phases of a cine are at least one repetition apart.
@@ -109,8 +111,9 @@ def phase_key(slices: Slices) -> str | None:
 def claimed_keys(slices: Slices) -> tuple[str | None, ...]:
     """For each slice the element by which two of its images could claim the same phase; None where none is meant so.
 
-    An element that is the same in all images of a slice claims nothing, nor one that repeats a value in a slice with
-    no more images than the others have, if another element orders these images without contradicting it.
+    An element that is the same in all images of a slice claims nothing. Nor does one that repeats a value in a slice
+    with no more images than the others have, if another element orders these images without contradicting it, and if it
+    works in the other slices or repeats few values: two acquisitions in one series repeat all of them.
     """
     usual = int(np.median([len(found) for found in slices]))
     meant = [
@@ -118,14 +121,17 @@ def claimed_keys(slices: Slices) -> tuple[str | None, ...]:
         for key in (*CARDIAC_TIMES, *PHASE_NUMBERS)
         if np.median([len({f.phase[key] for f in found if key in f.phase}) for found in slices]) >= MIN_DISTINCT_TIMES
     ]
-    return tuple(next((key for key in meant if _claims(found, key, usual)), None) for found in slices)
+    works = {key for key in meant if 2 * sum(_tells(found, key) for found in slices) > len(slices)}
+    return tuple(next((key for key in meant if _claims(found, key, usual, key in works)), None) for found in slices)
 
 
-def _claims(found: Sequence[Frame], key: str, usual: int) -> bool:
+def _claims(found: Sequence[Frame], key: str, usual: int, works: bool) -> bool:
     values = [frame.phase[key] for frame in found if key in frame.phase]
     if len(values) < len(found) or len(set(values)) == 1:
         return False
     if len(set(values)) == len(values) or len(found) > usual:
+        return True
+    if not works and len(set(values)) < FEW_REPEATED * len(values):
         return True
     return not any(_tells(found, other) and _agrees(found, key, other) for other in PHASE_KEYS if other != key)
 
@@ -306,7 +312,8 @@ def frame_times(order: Order) -> NDArray[np.float64] | None:
     n_phases, key = len(order.cells[0]), order.key
     told = [found for found, own in zip(order.cells, order.keys, strict=True) if own == key]
     intervals = [frame.rr_ms for found in order.cells for frame in found if frame.rr_ms is not None]
-    rr_ms = float(np.median(intervals)) if intervals else None
+    rate_bpm = heart_rate(order.cells)
+    rr_ms = float(np.median(intervals)) if intervals else 60_000.0 / rate_bpm if rate_bpm else None
     if key is not None and key in (*CARDIAC_TIMES, PERCENTAGE, OFFSET):
         values = np.asarray(np.median([[frame.phase[key] for frame in found] for found in told], axis=0), np.float64)
         if key in CARDIAC_TIMES:

@@ -9,7 +9,7 @@ from cmrseg.errors import RefusalCode
 
 Vector = tuple[float, ...]
 #: Values of ImageType that name an image of a Dixon acquisition other than fat.
-DIXON_IMAGES = frozenset(("WATER", "W", "IN_PHASE", "INPHASE", "IP"))
+DIXON_IMAGES = frozenset(("WATER", "W", "IN_PHASE", "INPHASE", "IP", "IN"))
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class Frame:
         header: the file it is in.
         index: place in the file's pixel data, from 0.
         image_type: the values of ImageType or FrameType, upper case.
+        contrast: AcquisitionContrast of an enhanced file, upper case; empty when absent.
         component: ``magnitude``, ``phase`` or ``real`` (also for phase-sensitive inversion recovery); of a Dixon
             acquisition ``magnitude`` for water, ``in-phase``, ``opposed-phase`` and ``fat``.
         position: ImagePositionPatient in LPS mm, or None.
@@ -124,6 +125,7 @@ class Frame:
     header: Header
     index: int
     image_type: tuple[str, ...]
+    contrast: str
     component: str
     position: Vector | None
     orientation: Vector | None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ OVERLAY_BITS_ALLOCATED, OVERLAY_BIT_POSITION = 0x0100, 0x0102
 #: Padding nearer to the darkest pixel than this share of the image's range is as dark as air already.
 NEAR_DARKEST = 0.01
 
-Values = NDArray[np.int64]
+Values = NDArray[Any]
 
 
 def complete(dataset: Dataset, header: Header) -> None:
@@ -60,8 +62,11 @@ def as_meant(
     """
     remarks: Counter[str] = Counter()
     low, high = _padding(dataset, header)
-    result = {}
+    result: dict[int, Values] = {}
     for index, image in images.items():
+        if image.dtype.kind == "f":
+            result[index] = image
+            continue
         raw = image.astype(np.int64)
         outside = (low <= raw) & (raw <= high)
         values = raw
@@ -101,6 +106,9 @@ def _plain(header: Header, dataset: Dataset) -> bool:
 def _own_bits(raw: Values, header: Header, dataset: Dataset) -> tuple[Values, str]:
     """The bits that belong to the values, and what was odd: ``high bit``, ``masked``, ``kept`` or nothing."""
     bits, top = header.bits_stored, header.high_bit + 1
+    if not 1 < top <= header.bits_allocated:
+        # No bit of the pixel, or none but the lowest: the element was never set.
+        return _own_bits(raw, replace(header, high_bit=bits - 1), dataset)[0], "high bit"
     overlays = _overlay_bits(dataset, header)
     values = _lowest(raw, bits, header.signed)
     if top == bits:
