@@ -11,11 +11,11 @@ from cmrseg.quantify.definitions import Definition
 
 _FIRST_ORDER = "first order; Zwanenburg et al., Radiology 2020;295:328 (IBSI)"
 _SCAR = "the brightness of scar and no-reflow"
-#: Brightness is told in SD of remote muscle from its mean, so that scanners and their units do not matter.
-_IN_SD = "in SD of remote muscle above its mean"
-#: Width of the bins of entropy and uniformity, in SD of remote muscle.
+#: Brightness is told in SD of remote myocardium from its mean, so that scanners and their units do not matter.
+_IN_SD = "in SD of remote myocardium above its mean"
+#: Width of the bins of entropy and uniformity, in SD of remote myocardium.
 BIN_WIDTH_SD = 1.0
-#: Scar darker than this, in SD of remote muscle above its mean, is dark.
+#: Scar darker than this, in SD of remote myocardium above its mean, is dark.
 DARK_SD = 2.0
 
 _FROM_CINE = (
@@ -87,8 +87,10 @@ _INTENSITY = {
     **_first_order("median_sd", "median", f"median of {_SCAR}, {_IN_SD}", "SD"),
     **_first_order("p10_sd", "10th percentile", f"10th percentile of {_SCAR}, {_IN_SD}", "SD"),
     **_first_order("p90_sd", "90th percentile", f"90th percentile of {_SCAR}, {_IN_SD}", "SD"),
-    **_first_order("iqr_sd", "interquartile range", f"75th - 25th percentile of {_SCAR}, in SD of remote muscle", "SD"),
-    **_first_order("spread_sd", "spread", f"SD of {_SCAR}, in SD of remote muscle", "SD"),
+    **_first_order(
+        "iqr_sd", "interquartile range", f"75th - 25th percentile of {_SCAR}, in SD of remote myocardium", "SD"
+    ),
+    **_first_order("spread_sd", "spread", f"SD of {_SCAR}, in SD of remote myocardium", "SD"),
     **_first_order("skewness", "skewness", f"third central moment of {_SCAR} / SD^3"),
     **_first_order("kurtosis", "excess kurtosis", f"fourth central moment of {_SCAR} / SD^4 - 3"),
     **_first_order(
@@ -101,14 +103,14 @@ _INTENSITY = {
     "scar_dark_percent": Definition(
         "%",
         "Dark part of scar",
-        f"100 x voxels of scar and no-reflow below {DARK_SD:g} SD of remote muscle above its mean / all of them; "
+        f"100 x voxels of scar and no-reflow below {DARK_SD:g} SD of remote myocardium above its mean / all of them; "
         "no-reflow that nobody outlined counts",
         "first order",
     ),
     "blood_intensity_mean_sd": Definition(
         "SD", "Blood brightness", f"mean brightness of the LV cavity, {_IN_SD}", "first order"
     ),
-    "remote_voxels": Definition("", "Remote voxels", "voxels of remote muscle that brightness is compared with"),
+    "remote_voxels": Definition("", "Remote voxels", "voxels of remote myocardium that brightness is compared with"),
 }
 
 #: Every column but the first ones, in order: cine, then LGE.

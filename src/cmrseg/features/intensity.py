@@ -1,4 +1,4 @@
-"""First-order statistics of scar relative to remote muscle."""
+"""First-order statistics of scar relative to remote myocardium."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cmrseg.features.definitions import BIN_WIDTH_SD, DARK_SD
 
-#: Fewer voxels of remote muscle have no SD that anything can be compared with.
+#: Fewer voxels of remote myocardium have no SD that anything can be compared with.
 LEAST_REMOTE = 20
 #: Fewer voxels of scar have no distribution.
 LEAST_SCAR = 10
@@ -20,12 +20,12 @@ def intensity_features(scar: Values, remote: Values, blood: Values) -> dict[str,
 
     Args:
         scar: brightness of the voxels of scar and no-reflow.
-        remote: of remote muscle.
+        remote: of remote myocardium.
         blood: of the LV cavity.
 
     Returns:
-        values by key. Without `LEAST_REMOTE` voxels of remote muscle that differ in brightness nothing has a value but
-        their number; without `LEAST_SCAR` voxels of scar nothing of scar has.
+        values by key. Without `LEAST_REMOTE` voxels of remote myocardium that differ in brightness nothing has a value
+        but their number; without `LEAST_SCAR` voxels of scar nothing of scar has.
     """
     known: dict[str, float | None] = {"remote_voxels": float(len(remote))}
     if len(remote) < LEAST_REMOTE:

@@ -58,7 +58,7 @@ LGE_RULES: tuple[Rule, ...] = (
     pictures.pixels_are_numbers,
     pictures.frames_hold_an_image,
     pictures.slices_differ,
-    scar.muscle_is_nulled,
+    scar.myocardium_is_nulled,
     scar.cavity_is_there,
     anatomy.labels_are_not_swapped,
     anatomy.cavity_is_enclosed,

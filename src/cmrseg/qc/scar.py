@@ -103,7 +103,7 @@ def scar_is_bright(case: Case) -> Iterator[Finding]:
         )
 
 
-def muscle_is_nulled(case: Case) -> Iterator[Finding]:
+def myocardium_is_nulled(case: Case) -> Iterator[Finding]:
     """Healthy myocardium is nulled and so darker than blood."""
     contrast = _over_remote(case, case.mask(0, "lv_cavity"))
     if contrast is not None and not contrast >= case.limits.blood_contrast:

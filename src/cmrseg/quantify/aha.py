@@ -112,7 +112,7 @@ def aha_sectors(
     empty = AhaSegments(np.zeros(myocardium_ZYX.shape, np.uint8), levels, closed, long_axis)
 
     if not any(closed):
-        return replace(empty, findings=(_not_oriented("no slice shows muscle all around the cavity"),))
+        return replace(empty, findings=(_not_oriented("no slice shows myocardium all around the cavity"),))
     if long_axis.base_first is None:
         return replace(empty, findings=(_not_oriented("base and apex cannot be told apart"),))
     insertion = None

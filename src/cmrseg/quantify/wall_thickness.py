@@ -10,7 +10,7 @@ from cmrseg.quantify.borders import N_RAYS, Borders
 #: What is printed next to the numbers.
 DEFINITION = (
     "shortest distance from the mid-wall line to the endocardium plus shortest distance to the epicardium, "
-    "on slices where muscle surrounds the cavity"
+    "on slices where myocardium surrounds the cavity"
 )
 SOURCE = "after the centreline method, Sheehan et al., Circulation 1986;74:293"
 #: The thickest place is a mean over this arc, so that the pixel grid does not decide it.

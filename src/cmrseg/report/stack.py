@@ -13,7 +13,7 @@ from cmrseg.study import Part
 #: Heading and text of one line under "How it was computed".
 Line = tuple[str, str]
 #: Titles of groups of rules, where the module's name is no word for a reader.
-GROUP_TITLES = {"pictures": "Images", "together": "Both stacks"}
+GROUP_TITLES = {"pictures": "Images", "together": "Both stacks", "right_ventricle": "Right ventricle"}
 
 
 def long_axis_of(part: Part) -> LongAxis:
