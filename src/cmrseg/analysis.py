@@ -319,6 +319,7 @@ def assess(
         "images": {image.kind: _described(image, segmentation) for image, segmentation in stacks},
         "inputs_sha256": {printable(name): value for name, value in study.inputs.items()},
         "input_files": {printable(name): printable(study.input_files.get(name, name)) for name in study.inputs},
+        "files": [group.to_json() for group in study.files],
         "fingerprint": fingerprint,
         "timings_s": clock.seconds,
         "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.reasons],

@@ -23,6 +23,7 @@ RefusalCode = Literal[
     "uneven_phases",  # slices do not have the same number of phases
     "duplicate_slices",  # two different images claim the same place
     "mixed_patients",  # more than one patient in one study
+    "mixed_studies",  # images of more than one examination in one study
     "nonfinite",  # NaN or infinity in the image
     "empty_image",  # constant or nearly constant image
     "labels",  # label values outside the scheme

@@ -36,6 +36,12 @@ def degrees_from_long_axis(normal_lps: NDArray[np.float64]) -> float:
     return float(np.degrees(np.arccos(min(1.0, cosine))))
 
 
+def base_comes_first(along_lps: NDArray[np.float64]) -> bool | None:
+    """True when slices that follow each other along a direction run from base to apex; None when it does not tell."""
+    cosine = float(along_lps @ BASE_TO_APEX_LPS / (np.linalg.norm(along_lps) * np.linalg.norm(BASE_TO_APEX_LPS)))
+    return cosine > 0 if abs(cosine) >= CLEAR_COSINE else None
+
+
 @dataclass(frozen=True)
 class Geometry:
     """A regular voxel grid in the patient.
@@ -147,9 +153,7 @@ class Geometry:
         """True when slice 0 is on the side of the heart's base; None when the directions do not tell."""
         if not self.orientation_known:
             return None
-        along = self.affine[:3, 2]
-        cosine = float(along @ BASE_TO_APEX_LPS / (np.linalg.norm(along) * np.linalg.norm(BASE_TO_APEX_LPS)))
-        return cosine > 0 if abs(cosine) >= CLEAR_COSINE else None
+        return base_comes_first(self.affine[:3, 2])
 
     @property
     def quarter_turns(self) -> int:

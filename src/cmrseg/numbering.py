@@ -6,7 +6,7 @@ is printed goes through here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 #: How a stack is counted, by whether its slice 0 is at the base.
 COUNTED = {
@@ -30,6 +30,22 @@ def slice_number(z: int, n_slices: int, base_first: bool | None) -> int:
         base_first: True where slice 0 is at the base; None where that is not known: in the order of the file then.
     """
     return n_slices - z if base_first is False else z + 1
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as printed ranges, in their order: 1, 2, 3, 7 becomes ``1-3, 7``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
+def counted(base_first: bool | None) -> str:
+    """A sentence for the end of a message that numbers slices; empty where they count in the order of the file."""
+    return "" if base_first is None else " Slices are counted from the base."
 
 
 def place(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from cmrseg.geometry import Geometry
 from cmrseg.labels import LabelScheme
 from cmrseg.numbering import place
+from cmrseg.text import printable
 
 Kind = Literal["cine", "lge"]
 Severity = Literal["info", "review", "reject"]
 Ventricle = Literal["lv", "rv"]
 VENTRICLES: tuple[Ventricle, ...] = ("lv", "rv")
+FileFate = Literal["used", "not used", "no image", "not DICOM", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,31 @@ class Image:
         return int(self.data.shape[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileGroup:
+    """Files of a study that share a fate.
+
+    Args:
+        fate: what became of them.
+        kind: what they were used for; None for what was not used.
+        reason: why, in words, free of patient data.
+        series: numbers of the series their images are of; empty where they have none.
+        files: their paths from the study's folder; of DICOM their numbers in the order of the paths, ``file 0001``.
+        n_images: images in them that share the fate.
+    """
+
+    fate: FileFate
+    kind: Kind | None
+    reason: str
+    files: tuple[str, ...]
+    n_images: int
+    series: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, for run.json."""
+        return {**asdict(self), "files": [printable(name) for name in self.files]}
+
+
 @dataclass(frozen=True)
 class Study:
     """What was found at a path.
@@ -122,6 +149,7 @@ class Study:
         uid_sha256: first 16 digits of the SHA-256 of the Study Instance UID, which tells one examination from another
             without naming it; empty where the files have none.
         date: day of the examination, ``2024-03-31``; empty where the files do not say.
+        files: what became of every file below the path, each in one group; for run.json.
     """
 
     name: str
@@ -131,6 +159,7 @@ class Study:
     findings: tuple[Finding, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     input_files: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    files: tuple[FileGroup, ...] = ()
     uid_sha256: str = field(default="", kw_only=True)
     date: str = field(default="", kw_only=True)
 

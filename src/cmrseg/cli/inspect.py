@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmrseg.cli.common import EXIT_REFUSED, print_json
-from cmrseg.numbering import place
+from cmrseg.numbering import COUNTED, place, ranges
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cmrseg.io.dicom.inspection import GridView, Inspection, Place
+    from cmrseg.study import FileGroup
 
 _MARK = {"info": "note", "review": "review", "reject": "reject"}
 
@@ -51,14 +52,27 @@ def _show(inspection: Inspection) -> None:
     console.print(_stack_table(inspection))
     for grid in inspection.grids:
         console.print(_grid_table(grid))
+    for group in inspection.files:
+        console.print(Text(_account_line(group), style="" if group.fate == "used" else "dim"))
     for number, reason in inspection.unreadable:
-        console.print(Text(f"file {number:04d}: {reason}", style="red"))
+        console.print(Text(f"file {number:04d} ({inspection.paths[number - 1]}): {reason}", style="red"))
     for finding in inspection.findings:
-        where = place(finding.frame, finding.slice, 0, None)
+        shown = next((grid for grid in inspection.grids if grid.kind == finding.kind), None)
+        stack = (len(shown.slices), shown.base_first) if shown else (0, None)
+        where = place(finding.frame, finding.slice, *stack)
         console.print(Text(f"{_MARK[finding.severity]}: {finding.message} {where}".rstrip()))
     if inspection.refusal is not None:
         code, cause, remedy = inspection.refusal
         console.print(Text(f"cannot be analysed [{code}]: {cause}\n{remedy}", style="bold red"))
+
+
+def _account_line(group: FileGroup) -> str:
+    """What became of some files: how many, which, and why."""
+    fate = f"used for {group.kind}" if group.kind else group.fate
+    names = [name.removeprefix("file ") for name in group.files]
+    which = ranges([int(name) for name in names]) if all(name.isdigit() for name in names) else ", ".join(names)
+    images = f" with {group.n_images} image(s)" if group.n_images else ""
+    return f"{len(names)} file(s){images} {fate}: {group.reason} [{which}]"
 
 
 def _stack_table(inspection: Inspection) -> Table:
@@ -72,7 +86,7 @@ def _stack_table(inspection: Inspection) -> Table:
     for row in inspection.stacks:
         pixel_mm = "-" if row.pixel_mm is None else " x ".join(f"{mm:.3g}" for mm in dict.fromkeys(row.pixel_mm))
         table.add_row(
-            _ranges(row.series_numbers) or "-",
+            ranges(row.series_numbers) or "-",
             str(row.n_files),
             f"{row.n_slices} x {row.n_images}" if row.n_slices else "-",
             f"{row.matrix[1]} x {row.matrix[0]}",
@@ -102,12 +116,12 @@ def _grid_table(grid: GridView) -> Table:
         pad_edge=False,
         title=f"{grid.kind}{state}",
     )
-    for number, row in enumerate(grid.slices, 1):
+    for row in sorted(grid.slices, key=lambda row: row.number):
         table.add_row(
-            str(number), f"{row.place_mm:.2f}", str(len(row.images)), _key_range(row.images), _files(row.images)
+            str(row.number), f"{row.place_mm:.2f}", str(len(row.images)), _key_range(row.images), _files(row.images)
         )
     order = "" if single else f"; phases ordered by {key} within each slice"
-    table.caption = f"Slices by position along the normal{order}."
+    table.caption = f"Slices by position along the normal, {COUNTED[grid.base_first]}{order}."
     return table
 
 
@@ -120,16 +134,5 @@ def _files(images: tuple[Place, ...]) -> str:
     """File numbers in the order of the phases; frames of one multi-frame file as ``file:frames``."""
     files = [image.file for image in images]
     if len(files) > 1 and len(set(files)) == 1:
-        return f"{files[0]:04d}:{_ranges(tuple(image.frame for image in images))}"
-    return _ranges(tuple(files))
-
-
-def _ranges(numbers: tuple[int, ...]) -> str:
-    """Numbers as printed ranges, in their order: 1, 2, 3, 7 becomes ``1-3, 7``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+        return f"{files[0]:04d}:{ranges(tuple(image.frame for image in images))}"
+    return ranges(tuple(files))

@@ -9,6 +9,7 @@ from cmrseg.geometry import degrees_from_long_axis
 from cmrseg.io.dicom import inspect_dicom
 from cmrseg.io.dicom.inspection import Inspection, StackRow
 from cmrseg.io.nifti import is_nifti, is_pair
+from cmrseg.io.nifti_account import account
 from cmrseg.io.read import layout_of, named, os_errors_become_refusals, read
 from cmrseg.io.walk import files_below
 from cmrseg.study import Image, Kind, Study
@@ -67,6 +68,7 @@ def inspect(path: Path | str, kind: Kind | None = None) -> Inspection:
         grids=(),
         findings=study.findings if study else (),
         refusal=refusal,
+        files=study.files if study else account(path, None),
     )
 
 

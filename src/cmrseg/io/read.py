@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from cmrseg.errors import InputRefused
 from cmrseg.io.datasets import acdc, emidec, folder, mnms, myops, names, scarnet
 from cmrseg.io.datasets.candidates import candidates, images_below, is_pair_header
 from cmrseg.io.nifti import is_nifti, is_pair
+from cmrseg.io.nifti_account import account
 from cmrseg.io.nifti_file import announced, files_of
 from cmrseg.io.signature import is_dicom
 from cmrseg.io.walk import files_below
@@ -44,26 +46,31 @@ def read(path: Path | str, kind: Kind | None = None) -> Study:
     """
     path = named(Path(path))
     with os_errors_become_refusals():
-        match layout_of(path):
-            case "nifti":
-                return folder.read_file(path, kind)
-            case "acdc":
-                return _only_cine(acdc.read(path), kind)
-            case "mnms":
-                return _only_cine(mnms.read(path), kind)
-            case "emidec":
-                return _only_lge(emidec.read(path), kind)
-            case "myops":
-                return _only_lge(myops.read(path), kind)
-            case "scarnet":
-                return _only_lge(scarnet.read(path), kind)
-            case "folder":
-                return folder.read(path, kind)
-            case "dicom":
-                # Imported here so that NIfTI users do not wait for it.
-                from cmrseg.io.dicom import read_dicom
+        study = _read(path, kind)
+        return study if study.files else replace(study, files=account(path, study))
 
-                return read_dicom(path, kind)
+
+def _read(path: Path, kind: Kind | None) -> Study:
+    match layout_of(path):
+        case "nifti":
+            return folder.read_file(path, kind)
+        case "acdc":
+            return _only_cine(acdc.read(path), kind)
+        case "mnms":
+            return _only_cine(mnms.read(path), kind)
+        case "emidec":
+            return _only_lge(emidec.read(path), kind)
+        case "myops":
+            return _only_lge(myops.read(path), kind)
+        case "scarnet":
+            return _only_lge(scarnet.read(path), kind)
+        case "folder":
+            return folder.read(path, kind)
+        case "dicom":
+            # Imported here so that NIfTI users do not wait for it.
+            from cmrseg.io.dicom import read_dicom
+
+            return read_dicom(path, kind)
 
 
 def layout_of(path: Path) -> Layout:

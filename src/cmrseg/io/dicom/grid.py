@@ -6,7 +6,7 @@ Slices come from ImagePositionPatient alone, phases from `phases.order_phases`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,11 @@ from cmrseg.io.dicom.phases import EXPORT_AGAIN, claimed_keys, frame_times, hear
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.stacks import Stack
 from cmrseg.io.slices import SAME_PLACE_MM, slice_step
+from cmrseg.numbering import counted, ranges
 from cmrseg.study import Finding
 
 MAX_TILT = 2e-3
+EVEN_AGAIN = f"{EXPORT_AGAIN} Where a slice was planned again beside the others, take the images not wanted out of it."
 
 #: True when two images hold the same pixels.
 SamePixels = Callable[[Frame, Frame], bool]
@@ -65,8 +67,9 @@ def build_grid(stack: Stack, same_pixels: SamePixels) -> Grid:
         InputRefused: `geometry`, `slice_gap`, `uneven_phases`, `duplicate_slices`, `no_spacing`.
     """
     slices, n_identical = _without_identical(stack, same_pixels)
+    _refuse_acquired_again(stack, slices)
     _refuse_uneven(stack, slices)
-    order = order_phases(slices)
+    order = order_phases(slices, stack.base_first)
     geometry = _geometry(stack, order.cells)
     findings = [*order.findings]
     if n_identical:
@@ -90,17 +93,19 @@ def _without_identical(stack: Stack, same_pixels: SamePixels) -> tuple[list[tupl
     keys = claimed_keys(stack.slices)
     result: list[tuple[Frame, ...]] = []
     n_identical = 0
-    for number, (found, key) in enumerate(zip(stack.slices, keys, strict=True), 1):
+    for z, (found, key) in enumerate(zip(stack.slices, keys, strict=True)):
         claims: dict[object, list[Frame]] = defaultdict(list)
         for frame in found:
             claims[_identity(frame, key, single)].append(frame)
         for same in claims.values():
             if not all(same_pixels(same[0], other) for other in same[1:]):
+                _refuse_acquired_again(stack, stack.slices)
                 raise InputRefused(
                     "duplicate_slices",
-                    f"{len(same)} different images claim slice {number}"
-                    + (f" at {key} {same[0].phase[key]:g}." if key else " of a stack with one image per slice."),
-                    "Keep one acquisition per folder, or export the series again.",
+                    f"{len(same)} different images claim slice {stack.number(z)}"
+                    + (f" at {key} {same[0].phase[key]:g}." if key else " of a stack with one image per slice.")
+                    + counted(stack.base_first),
+                    f"Take those that are not wanted out of the folder ({file_numbers(same)}), or export again.",
                 )
             n_identical += len(same) - 1
         result.append(tuple(same[0] for same in claims.values()))
@@ -121,16 +126,38 @@ def _refuse_uneven(stack: Stack, slices: Sequence[Sequence[Frame]]) -> None:
     if len(counts) == 1:
         return
     usual = max(counts, key=lambda count: (counts[count], count))
+    rows = sorted((stack.number(z), found, stack.places_mm[z]) for z, found in enumerate(slices) if len(found) != usual)
     table = "\n".join(
-        f"  slice {number:>2} at {place:8.2f} mm: {len(found):>3} images"
-        for number, (found, place) in enumerate(zip(slices, stack.places_mm, strict=True), 1)
-        if len(found) != usual
+        f"  slice {number:>2} at {place:8.2f} mm: {len(found):>3} images" for number, found, place in rows
     )
     raise InputRefused(
         "uneven_phases",
-        f"{counts[usual]} of {len(slices)} slices have {usual} phases, the others do not:\n{table}",
+        f"{counts[usual]} of {len(slices)} slices have {usual} phases, the others do not:\n{table}"
+        + counted(stack.base_first).replace(" ", "\n", 1),
         EXPORT_AGAIN,
     )
+
+
+def _refuse_acquired_again(stack: Stack, slices: Sequence[Sequence[Frame]]) -> None:
+    """Refuse slices that hold the images of two breath holds or more, which no time tells apart."""
+    counts = Counter(len(found) for found in slices)
+    usual = max(counts, key=lambda count: (counts[count], -count))
+    twice = [z for z, found in enumerate(slices) if len(found) > usual and len(found) % usual == 0]
+    if usual < 2 or not twice or 2 * len(twice) > len(slices):
+        return
+    numbers = ", ".join(map(str, sorted(stack.number(z) for z in twice)))
+    raise InputRefused(
+        "duplicate_slices",
+        f"Slice {numbers} holds {len(slices[twice[0]])} images where the others have {usual}: it was acquired more "
+        f"than once, and no time tells which images are later.{counted(stack.base_first)}",
+        f"Take those that are not wanted out of the folder; the slice is in {file_numbers(slices[twice[0]])}.",
+    )
+
+
+def file_numbers(frames: Iterable[Frame]) -> str:
+    """Files of some images as `inspect` counts them."""
+    numbers = sorted({frame.header.number for frame in frames})
+    return f"files {ranges(numbers)} as `cmrseg inspect` counts them"
 
 
 def _geometry(stack: Stack, cells: Sequence[Sequence[Frame]]) -> Geometry:
@@ -138,9 +165,9 @@ def _geometry(stack: Stack, cells: Sequence[Sequence[Frame]]) -> Geometry:
     x_direction, y_direction = _orthonormal(stack)
     first = cells[0][0]
     row_mm, column_mm = first.spacing_rc or (0.0, 0.0)
-    origins = np.array([_slice_origin(number, found) for number, found in enumerate(cells, 1)])
+    origins = np.array([_slice_origin(stack.number(z), found) for z, found in enumerate(cells)])
     normal = np.cross(x_direction, y_direction)
-    step = slice_step(origins, normal, EXPORT_AGAIN)
+    step = slice_step(origins, normal, EVEN_AGAIN, stack.base_first)
     middle = (len(cells) - 1) / 2
     affine = np.eye(4)
     affine[:3, 0] = x_direction * column_mm

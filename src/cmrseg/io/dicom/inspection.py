@@ -8,27 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from cmrseg.errors import InputRefused
-from cmrseg.io.dicom.evidence import Judgement
-from cmrseg.io.dicom.findings import series_numbers
+from cmrseg.io.dicom.account import account, reason_against
 from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.phases import phase_key
 from cmrseg.io.dicom.reader import study_name
 from cmrseg.io.dicom.records import Frame
-from cmrseg.io.dicom.select import Selection, what_decided
 from cmrseg.io.dicom.stacks import Stack
 from cmrseg.io.dicom.survey import (
     Choice,
     Survey,
     choose,
-    in_words,
-    reasons_against,
     refuse_hopeless,
     refuse_nothing_found,
     stack_refused,
     survey,
     unreadable_table,
 )
-from cmrseg.study import Finding, Kind
+from cmrseg.numbering import slice_number
+from cmrseg.study import FileGroup, Finding, Kind
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,9 @@ class Place:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One slice of the shown stack: its place along the normal and its images in the order of their phase."""
+    """One slice of the shown stack: its number as people count, its place along the normal, its images by phase."""
 
+    number: int
     place_mm: float
     images: tuple[Place, ...]
 
@@ -94,12 +92,14 @@ class GridView:
         kind: what it is taken for.
         phase_key: element that orders the phases; None for one phase, or when none orders them.
         complete: False when it was refused.
+        base_first: True when the first slice lies at the base, where they are counted from; None when not known.
         slices: in the order of the normal.
     """
 
     kind: Kind
     phase_key: str | None
     complete: bool
+    base_first: bool | None
     slices: tuple[SliceRow, ...]
 
 
@@ -115,6 +115,8 @@ class Inspection:
         grids: of the stacks that were taken, or should have been.
         findings: what was noticed and accepted.
         refusal: code, cause and remedy with which `read_dicom` refuses the study; None when it reads it.
+        files: what became of every file.
+        paths: of every file from the study's folder, in the order of the numbers; empty for a study that is not DICOM.
     """
 
     name: str
@@ -126,6 +128,8 @@ class Inspection:
     grids: tuple[GridView, ...]
     findings: tuple[Finding, ...]
     refusal: tuple[str, str, str] | None
+    files: tuple[FileGroup, ...] = ()
+    paths: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries and lists, for `json.dumps`."""
@@ -143,19 +147,22 @@ def inspect_dicom(folder: Path, kind: Kind | None = None) -> Inspection:
         InputRefused: `not_found` or `too_large` when the folder itself cannot be walked.
     """
     folder = Path(folder)
+    root = folder if folder.is_dir() else folder.parent
     with quiet_parser():
         view = survey(folder, kind)
         choices, left_out, refusal = _choices(view)
         return Inspection(
             name=study_name(folder),
-            n_files=view.scan.n_files,
-            n_not_dicom=view.scan.n_other,
-            n_without_image=view.scan.n_no_image,
+            n_files=len(view.scan.files),
+            n_not_dicom=len(view.scan.others),
+            n_without_image=len(view.scan.no_image),
             unreadable=tuple((number, damage.reason) for number, damage in unreadable_table(view)),
             stacks=tuple(_rows(view, choices)),
             grids=tuple(_grids(view, choices)),
-            findings=tuple(dict.fromkeys([*(f for choice in choices for f in choice.findings), *left_out])),
+            findings=tuple(dict.fromkeys([*view.findings, *(f for c in choices for f in c.findings), *left_out])),
             refusal=refusal,
+            files=account(view, choices),
+            paths=tuple(file.relative_to(root).as_posix() for file in view.scan.files),
         )
 
 
@@ -218,28 +225,8 @@ def _stack_row(view: Survey, stack: Stack, choices: Sequence[Choice]) -> StackRo
         axis_degrees=round(stack.axis_angle_degrees, 1),
         hints=tuple(sorted(stack.hints)),
         taken_as=choice.kind if choice else None,
-        reason=choice.judgement.reason if choice else _reason_against(view, stack, choices),
+        reason=choice.judgement.reason if choice else reason_against(view, stack, choices),
     )
-
-
-def _reason_against(view: Survey, stack: Stack, choices: Sequence[Choice]) -> str:
-    """Why a stack was not taken; once where every kind that was looked for fails for the same reason."""
-    for selection in view.selections:
-        for judgement in selection.candidates:
-            if judgement.stack is stack:
-                taken = next((c.judgement for c in choices if c.kind == selection.kind), None)
-                return f"could be {selection.kind}, but {_not_taken(selection, judgement, taken)}: {judgement.reason}"
-    return in_words(reasons_against(view, stack))
-
-
-def _not_taken(selection: Selection, judgement: Judgement, taken: Judgement | None) -> str:
-    ranked = selection.candidates
-    if taken is None or ranked.index(judgement) < ranked.index(taken):
-        return "was not taken"
-    numbers = series_numbers(taken.read.frames)
-    same = taken.stack.series == judgement.stack.series
-    what = f"other images of series {numbers} were" if same else f"series {numbers} was"
-    return f"{what} taken ({what_decided(taken, judgement)})"
 
 
 def _grids(view: Survey, choices: Sequence[Choice]) -> list[GridView]:
@@ -264,15 +251,17 @@ def _grid_view(
         kind,
         key,
         complete,
+        stack.base_first,
         tuple(
             SliceRow(
+                slice_number(z, len(slices), stack.base_first),
                 round(float(stack.projection(found[0])), 3),
                 tuple(
                     Place(frame.header.number, frame.index, phase, _key_value(frame, key))
                     for phase, frame in enumerate(found)
                 ),
             )
-            for found in slices
+            for z, found in enumerate(slices)
         ),
     )
 

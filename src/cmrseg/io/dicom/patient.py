@@ -59,13 +59,15 @@ def refuse_mixed_patients(headers: Sequence[Header]) -> None:
     Raises:
         InputRefused: `mixed_patients`.
     """
-    ids = {header.patient_id for header in headers} - {""}
-    names = {_plain(header.patient_name) for header in headers} - {""}
+    persons = {(header.patient_id, _plain(header.patient_name)) for header in headers}
+    ids = {known for known, _ in persons} - {""}
+    names = {name for _, name in persons} - {""}
+    unnamed = any(not known for known, _ in persons)
     births = {day for header in headers if (day := tags.calendar_day(header.birth_date))}
     sexes = {header.sex for header in headers} & {"F", "M"}
     if len(ids) > 1:
         what = f"{len(ids)} different patient identifiers"
-    elif not ids and len(names) > 1:
+    elif unnamed and len(names) > 1:
         what = f"{len(names)} different patient names"
     elif len(births) > 1 or len(sexes) > 1:
         what = "one identifier with different dates of birth or sexes"

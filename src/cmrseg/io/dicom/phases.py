@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.records import Frame
+from cmrseg.numbering import counted, slice_number
 from cmrseg.study import Finding
 
 #: In the order in which they are trusted; names as in `frames.make_frame`. Clocks that say when an image was stored
@@ -74,11 +75,12 @@ class Order:
     findings: tuple[Finding, ...]
 
 
-def order_phases(slices: Slices) -> Order:
+def order_phases(slices: Slices, base_first: bool | None = None) -> Order:
     """Order the images of every slice.
 
     Args:
         slices: each with the same number of images.
+        base_first: True when the first lies at the base, where messages count from; None where that is not known.
 
     Raises:
         InputRefused: `uneven_phases` when nothing orders a slice; `duplicate_slices` for several acquisitions in one.
@@ -88,9 +90,10 @@ def order_phases(slices: Slices) -> Order:
         if len(slices[0]) > 1:
             raise _nothing_orders(slices[0])
         return Order(tuple(tuple(found) for found in slices), None, (None,) * len(slices), ())
-    keys = tuple(key if _tells(found, key) else _stand_in(slices, z, key) for z, found in enumerate(slices))
+    keys = tuple(key if _tells(found, key) else _stand_in(slices, z, key, base_first) for z, found in enumerate(slices))
     cells = tuple(tuple(_sorted(found, own)) for found, own in zip(slices, keys, strict=True))
-    findings = [*_count_findings(cells), *_stand_in_findings(slices, key, keys), *_phase_findings(cells, key, keys)]
+    findings = [*_count_findings(cells), *_stand_in_findings(slices, key, keys)]
+    findings += _phase_findings(cells, key, keys, base_first)
     return Order(cells, key, keys, tuple(findings))
 
 
@@ -166,7 +169,7 @@ def _agrees(found: Sequence[Frame], key: str, other: str) -> bool:
     return values == sorted(values)
 
 
-def _stand_in(slices: Slices, z: int, key: str) -> str:
+def _stand_in(slices: Slices, z: int, key: str, base_first: bool | None) -> str:
     """The element that orders a slice in which the stack's own cannot.
 
     Raises:
@@ -180,8 +183,8 @@ def _stand_in(slices: Slices, z: int, key: str) -> str:
             return other
     raise InputRefused(
         "uneven_phases",
-        f"{key} orders the images of the other slices; in slice {z + 1} it {_flaw(slices[z], key)}, and no other "
-        "element orders these images in the same way.",
+        f"{key} orders the images of the other slices; in slice {slice_number(z, len(slices), base_first)} it "
+        f"{_flaw(slices[z], key)}, and no other element orders these images in the same way.{counted(base_first)}",
         EXPORT_AGAIN,
     )
 
@@ -243,11 +246,11 @@ def _count_findings(cells: Slices) -> list[Finding]:
     return [Finding("phases_missing", "review", message)]
 
 
-def _phase_findings(cells: Slices, key: str, keys: Sequence[str | None]) -> list[Finding]:
+def _phase_findings(cells: Slices, key: str, keys: Sequence[str | None], base_first: bool | None) -> list[Finding]:
     """Holes and shifts in the order of the phases; refuses holes that differ between slices."""
     ordered = {z: found for z, (found, own) in enumerate(zip(cells, keys, strict=True)) if own == key}
     if key in PHASE_NUMBERS:
-        _refuse_other_numbers(ordered, key)
+        _refuse_other_numbers(ordered, key, len(cells), base_first)
     if key not in CARDIAC_TIMES or len(cells[0]) < MIN_DISTINCT_TIMES:
         return []
     times = np.array([[frame.phase[key] for frame in found] for found in ordered.values()])
@@ -259,10 +262,12 @@ def _phase_findings(cells: Slices, key: str, keys: Sequence[str | None]) -> list
         findings.append(Finding("time_unit", "info", f"{key} is in seconds, not in milliseconds, and was read so."))
     if holes.any():
         if not (holes == holes[:1]).all():
-            numbers = ", ".join(str(z + 1) for z, own in zip(ordered, holes, strict=True) if own.any())
+            at = [z for z, own in zip(ordered, holes, strict=True) if own.any()]
+            numbers = ", ".join(map(str, sorted(slice_number(z, len(cells), base_first) for z in at)))
             raise InputRefused(
                 "uneven_phases",
-                f"{key} jumps within slice(s) {numbers} and not at the same phase in all slices: phases are missing.",
+                f"{key} jumps within slice(s) {numbers} and not at the same phase in all slices: phases are missing."
+                f"{counted(base_first)}",
                 EXPORT_AGAIN,
             )
         first = int(np.flatnonzero(holes[0])[0])
@@ -281,14 +286,19 @@ def _phase_findings(cells: Slices, key: str, keys: Sequence[str | None]) -> list
     return findings
 
 
-def _refuse_other_numbers(ordered: dict[int, Sequence[Frame]], key: str) -> None:
+def _refuse_other_numbers(
+    ordered: dict[int, Sequence[Frame]], key: str, n_slices: int, base_first: bool | None
+) -> None:
     """Refuse slices whose phase numbers overlap but are not the same: different phases are missing."""
-    numbers = {z + 1: frozenset(frame.phase[key] for frame in found) for z, found in ordered.items()}
+    numbers = {z: frozenset(frame.phase[key] for frame in found) for z, found in ordered.items()}
     first, expected = next(iter(numbers.items()))
     for z, own in numbers.items():
         if own != expected and own & expected:
+            a, b = sorted(slice_number(at, n_slices, base_first) for at in (first, z))
             raise InputRefused(
-                "uneven_phases", f"{key} does not run over the same numbers in slices {first} and {z}.", EXPORT_AGAIN
+                "uneven_phases",
+                f"{key} does not run over the same numbers in slices {a} and {b}.{counted(base_first)}",
+                EXPORT_AGAIN,
             )
 
 

@@ -20,6 +20,7 @@ from cmrseg.io.dicom.grid import Grid
 from cmrseg.io.dicom.parse import parse
 from cmrseg.io.dicom.phases import EXPORT_AGAIN
 from cmrseg.io.dicom.records import Frame, Header
+from cmrseg.io.dicom.resampling import resampled
 from cmrseg.study import Finding
 
 #: More than any short-axis stack: 2 GiB of float32 are 20 slices of 25 phases of 1024 x 1024 pixels.
@@ -54,7 +55,7 @@ def read_pixels(grid: Grid) -> tuple[NDArray[np.float32], dict[str, str], tuple[
     hashes: dict[str, str] = {}
     remarks: Counter[str] = Counter()
     for inside in cells.values():
-        header = inside[0][0].header
+        header = (inside[0][0].acquired or inside[0][0]).header
         raw = _read_bytes(header)
         hashes[f"file {header.number:04d}"] = hashlib.sha256(raw).hexdigest()
         images, odd = _decode(header, raw, [frame.index for frame, _, _ in inside])
@@ -69,7 +70,10 @@ def same_pixels(first: Frame, second: Frame) -> bool:
     """True when two frames hold the same stored pixels and the same rescale."""
     if (first.slope, first.intercept) != (second.slope, second.intercept):
         return False
-    one, other = (_decode(f.header, _read_bytes(f.header), [f.index])[0][f.index] for f in (first, second))
+    one, other = (
+        _decode(f.header, _read_bytes(f.header), [f.index])[0][f.index]
+        for f in (first.acquired or first, second.acquired or second)
+    )
     return bool(np.array_equal(one, other))
 
 
@@ -123,6 +127,8 @@ def _unreadable(header: Header, why: str) -> InputRefused:
 
 def _rescaled(frame: Frame, pixels: stored.Values) -> NDArray[np.float32]:
     """Stored values to the file's own intensities; MONOCHROME1, where large is dark, is turned over."""
+    if frame.acquired is not None:
+        return resampled(frame, _rescaled(frame.acquired, pixels))
     values = pixels.astype(np.float32)
     if frame.header.inverted:
         values = np.float32(2**frame.header.bits_stored - 1) - values

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom import tags
+from cmrseg.io.dicom.account import account
+from cmrseg.io.dicom.examinations import same_examination
 from cmrseg.io.dicom.findings import of_kind
 from cmrseg.io.dicom.parse import quiet_parser
 from cmrseg.io.dicom.patient import read_patient
@@ -20,6 +22,8 @@ from cmrseg.io.dicom.records import Header
 from cmrseg.io.dicom.survey import Choice, Survey, choose, refuse_hopeless, refuse_nothing_found, stack_refused, survey
 from cmrseg.study import Finding, Image, Kind, Study
 
+#: Slices stored in another way may differ this much in brightness; exports of 8 bits for viewing differ more.
+SAME_SCALE = 2.0
 _VENDORS = {"siemens": "Siemens", "ge": "GE", "philips": "Philips", "canon": "Canon", "toshiba": "Canon"}
 
 
@@ -52,7 +56,8 @@ def study_name(path: Path) -> str:
 def _study(folder: Path, view: Survey) -> Study:
     images: list[Image] = []
     headers: list[Header] = []
-    findings: list[Finding] = []
+    findings: list[Finding] = [*view.findings]
+    choices: list[Choice] = []
     inputs: dict[str, str] = {}
     for selection in view.selections:
         try:
@@ -65,14 +70,16 @@ def _study(folder: Path, view: Survey) -> Study:
                 raise
             findings.append(stack_refused(selection.kind, refusal))
             continue
+        choices.append(choice)
         images.append(_image(choice, data))
         headers.append(choice.judgement.read.frames[0].header)
         findings += [*choice.findings, *of_kind(choice.kind, odd)]
         findings += _blank(choice, data)
+        findings += _other_scale(choice, data)
         inputs |= hashes
     if not images:
         raise refuse_nothing_found(view)
-    patient, odd_entries = read_patient(view.scan.headers)
+    patient, odd_entries = read_patient([h for h in view.scan.headers if same_examination(h, headers[0])])
     return Study(
         name=study_name(folder),
         path=folder,
@@ -81,6 +88,7 @@ def _study(folder: Path, view: Survey) -> Study:
         findings=tuple(dict.fromkeys([*findings, *odd_entries])),
         inputs=dict(sorted(inputs.items())),
         input_files=_paths(folder, view.scan.headers, inputs),
+        files=account(view, choices),
         uid_sha256=_uid_sha256(headers[0]),
         date=_date(headers[0]),
     )
@@ -158,6 +166,23 @@ def _blank(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
         slice=int(slice_index),
     )
     return list(of_kind(choice.kind, [found]))
+
+
+def _other_scale(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
+    """A finding when slices that are stored in another way are also much brighter or darker than the others."""
+    formats = [(f.header.bits_allocated, f.header.signed, f.derived) for f in (found[0] for found in choice.grid.cells)]
+    usual = max(dict.fromkeys(formats), key=formats.count)
+    bright = np.percentile(data, 99, axis=(0, 2, 3))
+    level = float(np.median([b for b, stored in zip(bright, formats, strict=True) if stored == usual]))
+    other = [z for z, stored in enumerate(formats) if stored != usual]
+    off = [z for z in other if not level / SAME_SCALE <= float(bright[z]) <= level * SAME_SCALE]
+    if not off:
+        return []
+    message = (
+        f"{len(off)} slice(s) of the {choice.kind} are stored in another way than the others and on another scale of "
+        "intensities. They may have been exported for viewing; export the series again."
+    )
+    return list(of_kind(choice.kind, [Finding("other_scale", "review", message, slice=off[0])]))
 
 
 def vendor(manufacturer: str) -> str:

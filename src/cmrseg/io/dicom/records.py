@@ -93,8 +93,8 @@ class Header:
 
     @property
     def series(self) -> str:
-        """What holds a series together; the series number stands in for a missing UID."""
-        return self.series_uid or f"series number {self.series_number}"
+        """What holds a series together; number, study and day stand in for a missing UID."""
+        return self.series_uid or f"series number {self.series_number} of {self.study_uid} {self.study_day}"
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ class Frame:
         echo_ms: None when absent.
         rr_ms: nominal R-R interval; None when absent or not plausible.
         heart_rate_bpm: None when absent or not plausible.
+        acquired: the image as it was acquired, where this one lies on the grid of a stack that it was made part of and
+            its pixels have to be resampled; None for an image as its file holds it.
     """
 
     header: Header
@@ -140,6 +142,7 @@ class Frame:
     echo_ms: float | None
     rr_ms: float | None
     heart_rate_bpm: float | None
+    acquired: Frame | None = None
 
     @property
     def derived(self) -> bool:

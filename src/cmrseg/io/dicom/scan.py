@@ -15,23 +15,37 @@ from cmrseg.io.walk import files_below
 
 
 @dataclass(frozen=True)
+class Other:
+    """A file that is not DICOM: its number in the study, its path, its size in bytes, and what it is.
+
+    `hollow` says that it holds nothing of its own, as a file does that a full disk or a broken transfer left behind.
+    """
+
+    number: int
+    path: Path
+    n_bytes: int
+    what: str
+    hollow: bool
+
+
+@dataclass(frozen=True)
 class Scan:
     """What a folder holds.
 
     Args:
         frames: every image, in the order of the files.
         headers: every file with images.
-        n_files: all files, DICOM or not.
-        n_other: files that are not DICOM.
-        n_no_image: DICOM objects without images: DICOMDIR, reports, presentation states.
+        files: all files, DICOM or not; a file's number is its place here, from 1.
+        others: files that are not DICOM, and what they are.
+        no_image: numbers of DICOM objects without images: DICOMDIR, reports, presentation states.
         unreadable: DICOM files that could not be parsed, and why.
     """
 
     frames: tuple[Frame, ...]
     headers: tuple[Header, ...]
-    n_files: int
-    n_other: int
-    n_no_image: int
+    files: tuple[Path, ...]
+    others: tuple[Other, ...]
+    no_image: tuple[int, ...]
     unreadable: tuple[Unreadable, ...]
 
 
@@ -47,20 +61,21 @@ def scan(path: Path) -> Scan:
     frames: list[Frame] = []
     headers: list[Header] = []
     unreadable: list[Unreadable] = []
-    n_other = n_no_image = 0
+    others: list[Other] = []
+    no_image: list[int] = []
     files = _files(path)
     for number, file in enumerate(files, 1):
         found = _read_header(number, file)
         if isinstance(found, Damage):
             unreadable.append(Unreadable(number, file, found))
-        elif found == "other":
-            n_other += 1
-        elif found == "no image":
-            n_no_image += 1
-        elif isinstance(found, tuple):
+        elif isinstance(found, Other):
+            others.append(found)
+        elif found is None:
+            no_image.append(number)
+        else:
             headers.append(found[0])
             frames.extend(found[1])
-    return Scan(tuple(frames), tuple(headers), len(files), n_other, n_no_image, tuple(unreadable))
+    return Scan(tuple(frames), tuple(headers), tuple(files), tuple(others), tuple(no_image), tuple(unreadable))
 
 
 def _files(path: Path) -> list[Path]:
@@ -71,19 +86,33 @@ def _files(path: Path) -> list[Path]:
     return files_below(path)
 
 
-def _read_header(number: int, file: Path) -> tuple[Header, list[Frame]] | Damage | str:
-    """Header and frames of a file; the word ``other`` or ``no image`` for what holds none."""
+def _read_header(number: int, file: Path) -> tuple[Header, list[Frame]] | Damage | Other | None:
+    """Header and frames of a file, or what it is instead; None for a DICOM object without images."""
     try:
         size = file.stat().st_size
         with file.open("rb") as source:
-            if not looks_like_dicom(source.read(PREFIX_END)):
-                return "other"
+            start = source.read(PREFIX_END)
+            if not looks_like_dicom(start):
+                return _other(number, file, size, start)
             source.seek(0)
             parsed = parse(source, size, pixels=False)
-        return header_and_frames(number, file, parsed) if holds_images(parsed.dataset) else "no image"
+        return header_and_frames(number, file, parsed) if holds_images(parsed.dataset) else None
     except InputRefused as refusal:
         return Damage(refusal.code, refusal.cause)
     except FileNotFoundError:
         return Damage("unreadable", "a link that leads to no file")
     except tags.PARSER_ERRORS as error:
         return Damage("unreadable", f"the header cannot be parsed ({type(error).__name__})")
+
+
+def _other(number: int, file: Path, size: int, start: bytes) -> Other:
+    """What a file is that does not begin like DICOM."""
+    if not size:
+        return Other(number, file, size, "an empty file", hollow=True)
+    if not any(start):
+        return Other(number, file, size, "a file that begins with zeros", hollow=True)
+    if start.lstrip()[:1] == b"<":
+        return Other(number, file, size, "a web page or XML", hollow=True)
+    if size < PREFIX_END:
+        return Other(number, file, size, "a file shorter than the preamble of DICOM", hollow=True)
+    return Other(number, file, size, "no DICOM", hollow=False)

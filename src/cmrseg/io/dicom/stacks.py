@@ -1,33 +1,23 @@
-"""Instances to stacks of parallel slices: one series per stack, a series per slice, or one enhanced object.
-
-A stack holds images of one orientation, matrix, pixel spacing and kind. Series that hold one or two slices are pooled
-with their like. Nothing is dropped here: every frame is in exactly one stack, or in none with a stated reason.
-"""
+"""A stack of parallel slices: what is known of it, and when and where its images were acquired."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.geometry import degrees_from_long_axis
+from cmrseg.geometry import base_comes_first, degrees_from_long_axis
 from cmrseg.io.dicom.hints import called_cine, hints, letters, reconstruction
 from cmrseg.io.dicom.records import Damage, Frame, Header
 from cmrseg.io.slices import SAME_PLACE_MM
+from cmrseg.numbering import slice_number
 
-#: Direction cosines of parallel images differ by less; 0.01 is half a degree.
-SAME_DIRECTION = 0.01
-SAME_SPACING_MM = 1e-3
 #: Fewer parallel slices in one series are a view, or a part of a stack that has a series per slice.
 MIN_SLICES = 3
-#: Slices of one stack may differ this much in their number of images and still be pooled: one may be damaged.
-COUNT_RATIO = (0.6, 1.6)
-#: Slices of one stack differ less in their echo time; that of T2-weighted images is ten times that of others.
-ECHO_RATIO = 3.0
 SECONDS_PER_DAY = 86400.0
 
 
@@ -38,10 +28,12 @@ class Stack:
     Args:
         frames: at least one; all have position, orientation and spacing.
         repeats: frames of slices that were acquired again later and are left out for that reason.
+        undecided: other images of slices of the stack, of which no time tells whether they are later.
     """
 
     frames: tuple[Frame, ...]
     repeats: tuple[Frame, ...] = ()
+    undecided: tuple[Frame, ...] = ()
 
     @cached_property
     def orientation(self) -> NDArray[np.float64]:
@@ -151,6 +143,20 @@ class Stack:
         return degrees_from_long_axis(self.normal)
 
     @property
+    def base_first(self) -> bool | None:
+        """True when the first slice lies at the base of the heart; None where the directions do not tell."""
+        return base_comes_first(self.normal)
+
+    def number(self, z: int) -> int:
+        """Number of a slice as a person reads it, from 1 at the base."""
+        return slice_number(z, len(self.slices), self.base_first)
+
+    def slice_at(self, frame: Frame) -> int | None:
+        """Index of the slice at whose place an image lies; None where there is none."""
+        near = np.flatnonzero(np.abs(self.places_mm - self.projection(frame)) <= SAME_PLACE_MM)
+        return int(near[0]) if len(near) else None
+
+    @property
     def when(self) -> tuple[int, float, int]:
         """Day, seconds, and series number of the last acquisition; for the later of two stacks."""
         return max(acquired(frame) for frame in self.frames)
@@ -172,6 +178,20 @@ def acquired(frame: Frame) -> tuple[int, float, int]:
     return header.study_day, (moment or 0.0) % SECONDS_PER_DAY, header.series_number or 0
 
 
+def moment(frames: Iterable[Frame]) -> tuple[float, ...] | None:
+    """When the last of some images was acquired: day, acquisition, series and content; None where a file does not say.
+
+    Later elements decide only where the earlier ones are equal, as where all series carry the time of the study.
+    """
+    found = []
+    for frame in frames:
+        day, seconds, _ = acquired(frame)
+        if frame.acquired_seconds is None and frame.header.series_seconds is None:
+            return None
+        found.append((float(day), seconds, frame.header.series_seconds or 0.0, frame.phase.get("ContentTime", 0.0)))
+    return max(found, default=None)
+
+
 def unplaced_reason(frame: Frame) -> Damage | None:
     """Why an image cannot be in a stack; None when it can."""
     header = frame.header
@@ -186,163 +206,3 @@ def unplaced_reason(frame: Frame) -> Damage | None:
     if frame.spacing_rc is None:
         return Damage("no_spacing", "no usable PixelSpacing")
     return None
-
-
-def build_stacks(frames: Iterable[Frame]) -> tuple[tuple[Stack, ...], tuple[Unplaced, ...]]:
-    """Every image in exactly one stack or, with the reason, in none; independent of the order of the files.
-
-    Returns:
-        Stacks, largest first, and what could not be placed. Both empty for no frames.
-    """
-    unplaced: dict[tuple[str, Damage], list[Frame]] = defaultdict(list)
-    by_kind: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
-        reason = unplaced_reason(frame)
-        if reason is not None:
-            unplaced[(frame.header.series, reason)].append(frame)
-        else:
-            by_kind[(frame.header.series, *_image_kind(frame))].append(frame)
-    groups = [Stack(tuple(found)) for alike in by_kind.values() for found in _by_orientation(alike)]
-    whole = [group for group in groups if len(group.slices) >= MIN_SLICES]
-    parts = [group for group in groups if len(group.slices) < MIN_SLICES]
-    stacks = _joined([*whole, *_pooled(parts)])
-    return (
-        tuple(sorted(stacks, key=lambda stack: (-len(stack.frames), stack.frames[0].header.number))),
-        tuple(Unplaced(tuple(found), reason) for (_, reason), found in unplaced.items()),
-    )
-
-
-def _image_kind(frame: Frame) -> tuple[object, ...]:
-    """What images of one stack share besides their orientation."""
-    header = frame.header
-    row_mm, column_mm = frame.spacing_rc or (0.0, 0.0)
-    return (
-        header.rows,
-        header.columns,
-        round(row_mm, 4),
-        round(column_mm, 4),
-        frame.component,
-        frame.derived,
-        header.bits_allocated,
-        header.signed,
-    )
-
-
-def _by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Frames of equal direction cosines together."""
-    result: list[list[Frame]] = []
-    for frame in sorted(frames, key=lambda f: (f.orientation or (), f.header.number, f.index)):
-        for found in result:
-            if _apart(found[0].orientation, frame.orientation) < SAME_DIRECTION:
-                found.append(frame)
-                break
-        else:
-            result.append([frame])
-    return result
-
-
-def _apart(first: tuple[float, ...] | None, second: tuple[float, ...] | None) -> float:
-    return float(np.abs(np.subtract(first or 0.0, second or 0.0)).max())
-
-
-def _same_family(first: Stack, second: Stack) -> bool:
-    """True when two groups could be parts of one stack: same geometry but for the place, same kind, same words."""
-    a, b = first.frames[0], second.frames[0]
-    same_words = (
-        "short axis" in first.hints or first.letters == second.letters or not (first.letters and second.letters)
-    )
-    low, high = COUNT_RATIO
-    return (
-        _image_kind(a) == _image_kind(b)
-        and float(np.abs(first.orientation - second.orientation).max()) < SAME_DIRECTION
-        and low <= second.n_images / first.n_images <= high
-        and first.hints - {"cine"} == second.hints - {"cine"}
-        and same_words
-        and first.reconstructions == second.reconstructions
-        and first.scans_inversion == second.scans_inversion
-        and (first.inverted == second.inverted or max(first.n_images, second.n_images) == 1)
-        and _similar_echo(a, b)
-        and _same_or_absent(a.header.study_uid, b.header.study_uid)
-        and _same_or_absent(a.header.frame_of_reference, b.header.frame_of_reference)
-    )
-
-
-def _similar_echo(first: Frame, second: Frame) -> bool:
-    if first.echo_ms is None or second.echo_ms is None:
-        return True
-    return max(first.echo_ms, second.echo_ms) < ECHO_RATIO * min(first.echo_ms, second.echo_ms)
-
-
-def _same_or_absent(first: str, second: str) -> bool:
-    return not first or not second or first == second
-
-
-def _pooled(parts: Sequence[Stack]) -> list[Stack]:
-    """Series of one or two slices put together; slices acquired again make a further stack or replace the earlier."""
-    families: list[list[Stack]] = []
-    common = Counter(part.n_images for part in parts)
-    for part in sorted(parts, key=lambda p: (-common[p.n_images], -p.n_images, p.when, p.frames[0].header.number)):
-        family = next((f for f in families if _same_family(f[0], part)), None)
-        if family is None:
-            families.append([part])
-        else:
-            family.append(part)
-    return [stack for family in families for stack in _layers(family)]
-
-
-def _layers(family: Sequence[Stack]) -> list[Stack]:
-    """A family as complete acquisitions: a slice goes to the first layer, in order of time, where its place is free.
-
-    One or two slices acquired again, beside a larger first layer, are a correction: they replace the earlier ones.
-    """
-    layers: list[list[Stack]] = []
-    for part in sorted(family, key=lambda p: (p.when, p.frames[0].header.number)):
-        layer = next((known for known in layers if not any(_overlap(other, part) for other in known)), None)
-        if layer is None:
-            layers.append([part])
-        else:
-            layer.append(part)
-    first, *later = layers
-    repeats: list[Frame] = []
-    stacks: list[Stack] = []
-    for layer in later:
-        if sum(len(part.slices) for part in layer) < MIN_SLICES <= len(first):
-            replaced = [old for old in first if any(_overlap(old, new) for new in layer)]
-            repeats += [frame for old in replaced for frame in old.frames]
-            first = [part for part in first if part not in replaced] + layer
-        else:
-            stacks.append(_union(layer))
-    return [_union(first, tuple(repeats)), *stacks]
-
-
-def _union(parts: Sequence[Stack], repeats: tuple[Frame, ...] = ()) -> Stack:
-    frames = [frame for part in parts for frame in part.frames]
-    return Stack(tuple(sorted(frames, key=lambda f: (f.header.number, f.index))), repeats)
-
-
-def _overlap(first: Stack, second: Stack) -> bool:
-    """True when two parallel groups have an image at the same place."""
-    places = np.array([first.projection(found[0]) for found in second.slices])
-    return bool((np.abs(first.places_mm[:, None] - places[None, :]) <= SAME_PLACE_MM).any())
-
-
-def _joined(stacks: Sequence[Stack]) -> list[Stack]:
-    """Stacks that continue each other at the same slice distance, e.g. two slices added at the apex, made one."""
-    left = sorted(stacks, key=lambda stack: (-len(stack.slices), stack.when, stack.frames[0].header.number))
-    result: list[Stack] = []
-    while left:
-        stack = left.pop(0)
-        extension = next((other for other in left if _continues(stack, other)), None)
-        while extension is not None:
-            left.remove(extension)
-            stack = _union([stack, extension], stack.repeats + extension.repeats)
-            extension = next((other for other in left if _continues(stack, other)), None)
-        result.append(stack)
-    return result
-
-
-def _continues(stack: Stack, other: Stack) -> bool:
-    if len(stack.slices) < MIN_SLICES or not _same_family(stack, other) or _overlap(stack, other):
-        return False
-    steps = np.diff(_union([stack, other]).places_mm)
-    return bool(np.abs(steps - stack.distance_mm).max() <= max(0.01 * stack.distance_mm, 0.1))

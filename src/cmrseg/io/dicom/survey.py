@@ -9,17 +9,21 @@ from pathlib import Path
 
 from cmrseg.errors import InputRefused
 from cmrseg.io.dicom.evidence import Judgement
-from cmrseg.io.dicom.findings import choice_findings, describe, series_numbers
-from cmrseg.io.dicom.grid import Grid, build_grid
-from cmrseg.io.dicom.lost import refuse_lost_slice
+from cmrseg.io.dicom.findings import choice_findings, describe, of_kind, series_numbers
+from cmrseg.io.dicom.grid import Grid, build_grid, file_numbers
+from cmrseg.io.dicom.left_out import left_out
+from cmrseg.io.dicom.lost import Lost, lost_files, refuse_lost_slice
 from cmrseg.io.dicom.names import without_examination_names
+from cmrseg.io.dicom.one_examination import one_examination
 from cmrseg.io.dicom.patient import refuse_mixed_patients
-from cmrseg.io.dicom.phases import EXPORT_AGAIN
+from cmrseg.io.dicom.phases import CARDIAC_TIMES, EXPORT_AGAIN, PHASE_NUMBERS
 from cmrseg.io.dicom.pixels import same_pixels
-from cmrseg.io.dicom.records import Damage, Unreadable
+from cmrseg.io.dicom.pooling import build_stacks
+from cmrseg.io.dicom.records import Damage, Frame, Unreadable
 from cmrseg.io.dicom.scan import Scan, scan
 from cmrseg.io.dicom.select import Selection, select
-from cmrseg.io.dicom.stacks import Stack, Unplaced, build_stacks
+from cmrseg.io.dicom.stacks import Stack, Unplaced
+from cmrseg.numbering import counted
 from cmrseg.study import Finding, Kind
 
 KINDS: tuple[Kind, ...] = ("cine", "lge")
@@ -35,6 +39,8 @@ class Survey:
         unplaced: images that are in no stack, by series.
         selections: what each wanted kind could be.
         forced: the kind the user asked for, or None.
+        findings: what is to be known of the study as a whole.
+        refusal: why nothing may be taken from it: images of two examinations; None when something may.
     """
 
     scan: Scan
@@ -42,6 +48,8 @@ class Survey:
     unplaced: tuple[Unplaced, ...]
     selections: tuple[Selection, ...]
     forced: Kind | None
+    findings: tuple[Finding, ...] = ()
+    refusal: InputRefused | None = None
 
 
 @dataclass(frozen=True)
@@ -64,14 +72,19 @@ def survey(path: Path, kind: Kind | None = None) -> Survey:
     stacks, unplaced = build_stacks(found.frames)
     wanted = (kind,) if kind else KINDS
     selections = tuple(select(stacks, one, forced=kind is not None) for one in wanted)
-    return Survey(found, stacks, unplaced, selections, kind)
+    try:
+        selections, findings = one_examination(selections, path if path.is_dir() else path.parent)
+    except InputRefused as refusal:
+        return Survey(found, stacks, unplaced, selections, kind, refusal=refusal)
+    return Survey(found, stacks, unplaced, selections, kind, findings)
 
 
 def refuse_hopeless(view: Survey) -> None:
     """Refuse a study in which nothing can be looked for: no DICOM, nothing readable, two patients, no MR.
 
     Raises:
-        InputRefused: `not_found`, `unreadable`, `too_large`, `no_position`, `mixed_patients`, `wrong_modality`.
+        InputRefused: `not_found`, `unreadable`, `too_large`, `no_position`, `mixed_patients`, `mixed_studies`,
+            `wrong_modality`.
     """
     found = view.scan
     if not found.headers:
@@ -80,9 +93,11 @@ def refuse_hopeless(view: Survey) -> None:
             raise InputRefused(
                 worst.code, f"None of {len(found.unreadable)} DICOM file(s) can be used: {worst.reason}.", EXPORT_AGAIN
             )
+        n_hollow = sum(file.hollow for file in found.others)
+        hollow = f", of which {n_hollow} are empty, cut or no images any more" if n_hollow else ""
         raise InputRefused(
             "not_found",
-            f"No DICOM images among {found.n_files} file(s).",
+            f"No DICOM images among {len(found.files)} file(s){hollow}.",
             "Give the folder that holds the study's DICOM files.",
         )
     refuse_mixed_patients(found.headers)
@@ -90,6 +105,8 @@ def refuse_hopeless(view: Survey) -> None:
         raise InputRefused(
             "wrong_modality", "The study holds no MR images.", "cmrseg reads cardiac MR; give the MR study."
         )
+    if view.refusal is not None:
+        raise view.refusal
 
 
 def choose(view: Survey, selection: Selection) -> Choice | None:
@@ -108,12 +125,14 @@ def choose(view: Survey, selection: Selection) -> Choice | None:
     refusal: InputRefused | None = None
     for judgement in (best, *stand_ins):
         try:
-            grid = _checked_grid(view, judgement.read)
+            grid, lost = _checked_grid(view, judgement.read)
         except InputRefused as error:
             refusal = refusal or error
             continue
-        findings = choice_findings(view.scan, selection, judgement, grid, refusal, forced=view.forced is not None)
-        return Choice(selection.kind, judgement, grid, findings)
+        findings = choice_findings(view.scan, selection, judgement, grid, refusal, lost, forced=view.forced is not None)
+        named = [j for j in (*selection.candidates[:1], *selection.rivals) if j is not judgement]
+        beside = left_out(selection.kind, judgement, view.stacks, view.unplaced, named)
+        return Choice(selection.kind, judgement, grid, (*findings, *of_kind(selection.kind, beside)))
     assert refusal is not None
     raise _with_unreadable(view, refusal)
 
@@ -140,7 +159,9 @@ def refuse_nothing_found(view: Survey) -> InputRefused:
     lines = []
     for stack in view.stacks:
         against = reasons_against(view, stack)
-        lines.append(f"  {describe(stack)}: {next(iter(against)) if len(against) == 1 else in_words(against)}")
+        lines.append(
+            f"  {describe(stack, view.stacks)}: {next(iter(against)) if len(against) == 1 else in_words(against)}"
+        )
     lines += [
         f"  series {series_numbers(u.frames)}, {len(u.frames)} image(s): {u.damage.reason}" for u in view.unplaced
     ]
@@ -176,13 +197,14 @@ def _refuse_ambiguous(selection: Selection) -> None:
         if (len(a.slices), a.n_images, a.when) == (len(b.slices), b.n_images, b.when):
             raise InputRefused(
                 "ambiguous",
-                f"Two stacks qualify as {selection.kind} and nothing tells them apart: {describe(a)}; {describe(b)}.",
+                f"Two stacks qualify as {selection.kind} and nothing tells them apart: "
+                f"{describe(a, [b])}; {describe(b, [a])}.",
                 "Keep one of them in the folder.",
             )
 
 
-def _checked_grid(view: Survey, stack: Stack) -> Grid:
-    """The stack's grid, after refusing damage that its headers or its series show."""
+def _checked_grid(view: Survey, stack: Stack) -> tuple[Grid, tuple[Lost, ...]]:
+    """The stack's grid and files too few for a slice of it, after refusing damage that headers or series show."""
     broken = [frame.header for frame in stack.frames if frame.header.damage]
     if broken and (damage := broken[0].damage):
         raise InputRefused(
@@ -200,9 +222,33 @@ def _checked_grid(view: Survey, stack: Stack) -> Grid:
             raise InputRefused(
                 left.damage.code, f"{len(lost)} images of the stack's series have {left.damage.reason}.", EXPORT_AGAIN
             )
+    _refuse_undecided(stack)
     grid = build_grid(stack, same_pixels)
-    refuse_lost_slice(view.scan, stack)
-    return grid
+    missing = lost_files(view.scan, stack)
+    refuse_lost_slice(missing, stack)
+    return grid, missing
+
+
+def _refuse_undecided(stack: Stack) -> None:
+    """Refuse slices that were acquired twice when no time tells which is later, unless both hold the same pixels."""
+    for again in stack.undecided:
+        z = stack.slice_at(again)
+        here = stack.slices[z] if z is not None else ()
+        if any(_same_phase(again, frame) and same_pixels(again, frame) for frame in here):
+            continue
+        raise InputRefused(
+            "duplicate_slices",
+            f"Slice {stack.number(z or 0)} was acquired more than once (series {series_numbers(here)} and "
+            f"{series_numbers(stack.undecided)}), and the files carry no times that tell which is later."
+            f"{counted(stack.base_first)}",
+            f"Take the images that are not wanted out of the folder, e.g. series {series_numbers(stack.undecided)}, "
+            f"{file_numbers(stack.undecided)}.",
+        )
+
+
+def _same_phase(first: Frame, second: Frame) -> bool:
+    """True when two images carry the same time in the beat, or neither any."""
+    return all(first.phase.get(key) == second.phase.get(key) for key in (*CARDIAC_TIMES, *PHASE_NUMBERS))
 
 
 def _worst(files: Sequence[Unreadable]) -> Damage:
