@@ -118,7 +118,7 @@ def rv_has_no_dent(case: Case) -> Iterator[Finding]:
     )
 
 
-def rv_is_as_large_as_the_lv(case: Case) -> Iterator[Finding]:
+def ventricles_are_alike_in_size(case: Case) -> Iterator[Finding]:
     """End-diastolic volumes of both ventricles are alike, but for grave disease of one."""
     left, right = case.value("lv_edv_ml"), case.value("rv_edv_ml")
     low, high = case.limits.rv_to_lv_volume
@@ -133,7 +133,7 @@ def rv_is_as_large_as_the_lv(case: Case) -> Iterator[Finding]:
         )
 
 
-def rv_contracts_with_the_lv(case: Case) -> Iterator[Finding]:
+def ventricles_contract_alike(case: Case) -> Iterator[Finding]:
     """An RV that fails alone dilates; one of usual size that hardly empties has an end-systolic base too far up."""
     lv_ef, rv_ef, lv_edv, rv_edv = (
         case.value(key) for key in ("lv_ef_percent", "rv_ef_percent", "lv_edv_ml", "rv_edv_ml")
