@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cmrseg.io.dicom.cine import MAX_PHASE_STEP_MS
+from cmrseg.io.dicom.cine import LONGEST_SPAN_MS
 from cmrseg.io.dicom.evidence import NOT_ANATOMY, Judgement
 from cmrseg.io.dicom.examinations import same_examination
 from cmrseg.io.dicom.findings import series_numbers
 from cmrseg.io.dicom.hints import hints, letters
 from cmrseg.io.dicom.lge import MAX_REPEATS
-from cmrseg.io.dicom.phases import CARDIAC_TIMES
+from cmrseg.io.dicom.pace import cardiac_pace
 from cmrseg.io.dicom.pooling import similar_echo
 from cmrseg.io.dicom.records import Frame
 from cmrseg.io.dicom.repeats import SAME_RATE, heart_rate
@@ -81,27 +81,14 @@ def _could_be_part(kind: Kind, stack: Stack, other: Stack) -> bool:
         return False
     late = other.hints & {"lge", "early enhancement"} and "cine" not in other.hints
     return (
-        b.component == a.component
-        and not (other.inverted and not stack.inverted)
-        and not late
-        and not _too_slow(stack, other)
+        b.component == a.component and not (other.inverted and not stack.inverted) and not late and not _too_slow(other)
     )
 
 
-def _too_slow(stack: Stack, other: Stack) -> bool:
-    """True when the images of a slice are heart beats apart, as those of perfusion are, and not called a cine."""
-    own, step = _step_ms(stack), _step_ms(other)
-    return "cine" not in other.hints and step is not None and step > max(MAX_PHASE_STEP_MS, 1.5 * (own or 0.0))
-
-
-def _step_ms(stack: Stack) -> float | None:
-    """Median time from one image of a slice to the next; None where the files do not say."""
-    for key in CARDIAC_TIMES:
-        times = [sorted({f.phase[key] for f in found if key in f.phase}) for found in stack.slices]
-        steps = [step for one in times for step in np.diff(one)]
-        if steps:
-            return float(np.median(steps))
-    return None
+def _too_slow(other: Stack) -> bool:
+    """True when the images of a slice are of several heart beats, as those of perfusion are, whatever their name."""
+    pace = cardiac_pace(other)
+    return pace is not None and pace.span_ms > LONGEST_SPAN_MS
 
 
 def _where(stack: Stack, other: Stack, *, again: bool) -> str:
