@@ -2,7 +2,7 @@
 
 python benchmarks/lge_without_scar.py DATA
 
-No real LGE without scar is at hand, so there are two kinds of hearts made to have none, and both are friendly ground:
+There are two kinds of hearts made to have none, and both are friendly ground:
 
 - ``generated``: LGE made from the cine of DATA/acdc/training, with contrast and noise drawn anew. The networks were
   trained on such stacks of the same hearts. All members together.

@@ -12,16 +12,15 @@ from typing import Any
 from cmrseg.io.files import MARKER, write_text
 from cmrseg.many import NUMBERS, Outcome, read_json, result_folders
 from cmrseg.report.tables import cell
-from cmrseg.study import Finding, Verdict
 from cmrseg.text import printable
 
 NAME = "cohort.csv"
 #: Columns before the numbers.
 LEADING = (
     *("study", "path", "folder", "status", "code", "finished", "study_date", "study_uid_sha256"),
-    *("verdict", "lv_verdict", "rv_verdict", "reasons"),
+    *("verdict", "lv_verdict", "rv_verdict", "lge_verdict", "reasons"),
 )
-_NOT_NUMBERS = ("verdict", "findings")
+_NOT_NUMBERS = ("verdict", "verdicts", "findings")
 
 Row = dict[str, Any]
 
@@ -94,10 +93,7 @@ class CohortTable:
 
 
 def _row(folder: Path, run: Mapping[str, Any], numbers: Mapping[str, Any]) -> Row:
-    findings = [f for f in numbers.get("findings", []) if isinstance(f, dict)]
-    verdict = Verdict.of(
-        tuple(Finding(str(f["code"]), f["severity"], str(f["message"]), ventricle=f.get("ventricle")) for f in findings)
-    )
+    reasons = [f for f in numbers.get("findings", []) if isinstance(f, dict) and f.get("severity") != "info"]
     return {
         "study": str(run["study"]),
         "path": str(run.get("study_path", "")),
@@ -108,9 +104,8 @@ def _row(folder: Path, run: Mapping[str, Any], numbers: Mapping[str, Any]) -> Ro
         "study_date": str(run.get("study_date", "")),
         "study_uid_sha256": str(run.get("study_uid_sha256", "")),
         "verdict": str(numbers.get("verdict", "")),
-        "lv_verdict": verdict.of_ventricle("lv").status,
-        "rv_verdict": verdict.of_ventricle("rv").status,
-        "reasons": " ".join(dict.fromkeys(f.code for f in verdict.reasons)),
+        **{f"{whose}_verdict": status or "" for whose, status in numbers.get("verdicts", {}).items()},
+        "reasons": " ".join(dict.fromkeys(str(f.get("code", "")) for f in reasons)),
         **{key: value for key, value in numbers.items() if key not in _NOT_NUMBERS},
     }
 

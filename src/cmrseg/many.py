@@ -93,13 +93,17 @@ def analyse_many(
     done = DoneResults(output) if skip_done else None
     for task in tasks:
         begins(task)
-        try:
-            yield _one(analyser, task, output, done)
-        except Exception as error:  # noqa: BLE001 - whatever one study raises, the others go on
-            told = explained(error)
-            told.__cause__ = error if told is not error else error.__cause__
-            status: Status = "refused" if isinstance(told, InputRefused) else "failed"
-            yield Outcome(path=task.path, name=task.name, status=status, error=told)
+        yield _outcome(analyser, task, output, done)
+
+
+def _outcome(analyser: Analyser, task: Task, output: Path, done: DoneResults | None) -> Outcome:
+    try:
+        return _one(analyser, task, output, done)
+    except Exception as error:  # noqa: BLE001 - whatever one study raises, the others go on
+        told = explained(error)
+        told.__cause__ = error if told is not error else error.__cause__
+        status: Status = "refused" if isinstance(told, InputRefused) else "failed"
+        return Outcome(path=task.path, name=task.name, status=status, error=told)
 
 
 def _one(analyser: Analyser, task: Task, output: Path, done: DoneResults | None) -> Outcome:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 from cmrseg.cli.analyse import show_result
 from cmrseg.cli.main import app
 from cmrseg.cli.phantom import write_study
+from cmrseg.errors import InputRefused
 from cmrseg.io.files import sha256_of
 from cmrseg.phantom import Phantom
 from cmrseg.study import Analysis, Finding, Part, Study, Verdict
@@ -84,6 +87,25 @@ def test_json_is_one_line_per_study_as_it_finishes(analyse: Analyse, tiny_phanto
     (line,) = again.stdout.splitlines()
     assert json.loads(line) == {**first, "status": "skipped"}
     assert again.exit_code in (0, 3)
+
+
+def test_no_study_is_kept_in_memory_while_the_next_is_analysed(
+    analyse: Analyse, tiny_phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_studies(tiny_phantom, Path("in"), "a", "b", "c")
+    kept: list[weakref.ref[Study]] = []
+
+    def trouble(study: Study) -> None:
+        gc.collect()
+        assert [reference() for reference in kept] == [None] * len(kept)
+        kept.append(weakref.ref(study))
+        if study.name == "b":
+            raise InputRefused("no_heart", "Nothing.")
+
+    monkeypatch.setattr(StubAnalyser, "trouble", staticmethod(trouble))
+    assert analyse(*paths).exit_code == 1
+    assert len(kept) == 3
+    assert len(list(Path("out").glob("*/run.json"))) == 2
 
 
 def test_ctrl_c_says_what_is_finished_and_what_is_not(

@@ -23,6 +23,7 @@ KEY_NUMBERS = (
     *("scar_mass_g", "scar_percent", "no_reflow_mass_g", "lge_lv_mass_g", "scar_transmurality_mean_percent"),
 )
 _COLOURS = {"pass": "green", "review": "yellow", "reject": "red"}
+_WHOSE = {"lv": "left ventricle", "rv": "right ventricle", "lge": "scar"}
 NoStudyDate = Annotated[
     bool, typer.Option("--no-study-date", help="Leave the date of the study out of report and run.json.")
 ]
@@ -133,7 +134,7 @@ def _run(
     live = Console(stderr=True, quiet=quiet or not Console(stderr=True).is_terminal, highlight=False)
     table = CohortTable(output) if len(tasks) > 1 or (output / NAME).exists() else None
     pace = Pace(len(tasks))
-    outcomes: list[Outcome] = []
+    finished = 0
     worst: set[int] = set()
 
     def begins(task: Task) -> None:
@@ -142,13 +143,15 @@ def _run(
     try:
         with live.status("loading") as status:
             for outcome in analyse_many(analyser, tasks, output, skip_done=skip_done, begins=begins):
-                outcomes.append(outcome)
+                finished += outcome.folder is not None
                 pace.end(outcome)
                 worst |= {_print(outcome, console, as_json=as_json), _add(table, outcome)}
                 if len(tasks) > 1:
                     console.print(f"[dim]{pace}[/dim]", soft_wrap=True)
+                # it holds every pixel of its study, which the next one needs the room of
+                del outcome
     except KeyboardInterrupt:
-        _interrupted(outcomes, tasks)
+        _interrupted(finished, pace.ended, tasks)
         return EXIT_INTERRUPTED
     if table is not None:
         table.rebuild()
@@ -205,15 +208,14 @@ def _write(table: CohortTable) -> int:
     return 0
 
 
-def _interrupted(outcomes: Sequence[Outcome], tasks: Sequence[Task]) -> None:
-    """Say what is finished and what is not."""
+def _interrupted(finished: int, ended: int, tasks: Sequence[Task]) -> None:
+    """Say how many studies are finished, of those that ended, and which are left."""
     from cmrseg.text import printable
 
-    ended = [o for o in outcomes if o.folder is not None]
-    left = [printable(task.path) for task in tasks[len(outcomes) :]]
+    left = [printable(task.path) for task in tasks[ended:]]
     typer.echo(
-        f"interrupted: {len(ended)} of {len(tasks)} studies are finished and whole, "
-        f"{len(outcomes) - len(ended)} could not be analysed, {len(left)} are not done:",
+        f"interrupted: {finished} of {len(tasks)} studies are finished and whole, "
+        f"{ended - finished} could not be analysed, {len(left)} are not done:",
         err=True,
     )
     for path in left:
@@ -226,15 +228,15 @@ def show_result(analysis: Analysis, folder: Path, console: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from cmrseg.report.tables import verdicts
     from cmrseg.text import printable
 
     status = analysis.verdict.status
     console.print(f"[bold]{escape(printable(analysis.study.name))}[/bold]  [{_COLOURS[status]}]{status}[/]")
-    left, right = (analysis.verdict.of_ventricle(v).status for v in ("lv", "rv"))
-    if left != right:
-        console.print(
-            f"  left ventricle [{_COLOURS[left]}]{left}[/], right ventricle [{_COLOURS[right]}]{right}[/]",
-        )
+    each = {whose: verdict for whose, verdict in verdicts(analysis).items() if verdict}
+    if len(set(each.values())) > 1:
+        shown_each = (f"{_WHOSE[whose]} [{_COLOURS[verdict]}]{verdict}[/]" for whose, verdict in each.items())
+        console.print(f"  {', '.join(shown_each)}")
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for part in analysis.parts:
         shown = {m.key: m for m in part.measurements.values if m.key in KEY_NUMBERS}
