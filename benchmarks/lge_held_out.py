@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.evaluate.metrics import dice
 from cmrseg.evaluate.statistics import concordance
 from cmrseg.io.datasets import myops
 from cmrseg.io.datasets.layout import Case
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.quantify.scar import find_scar
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.segment.bundle import load

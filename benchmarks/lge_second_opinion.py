@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.evaluate.metrics import dice
 from cmrseg.io.datasets import emidec, myops
 from cmrseg.io.datasets.layout import Case, Truth
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.segment.bundle import Bundle, load
 from cmrseg.segment.engine import Pipeline, segment

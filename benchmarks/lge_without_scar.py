@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.io.datasets import acdc, myops
 from cmrseg.phantom.enhancement import enhance, random_spec, repaint
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.segment.bundle import Bundle, load
 from cmrseg.segment.engine import Pipeline, segment

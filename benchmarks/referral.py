@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.evaluate.cine import compare
 from cmrseg.io.datasets import acdc
 from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.labels import CINE
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.quantify import measure
 from cmrseg.quantify.measurement_errors import ERRORS
 from cmrseg.segment.bundle import load

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Runs in each process; says at its end what each step of `analysis.Clock` cost, and the peak of memory by then.
+#: Runs in each process; says at its end what each step of `record.Clock` cost, and the peak of memory by then.
 DRIVER = """
 import json, resource, sys, time
 from contextlib import contextmanager
@@ -38,10 +38,13 @@ def ended(name, began):
     stages[name] = [spent[0] + wall - began[0], spent[1] + cpu - began[1], peak]
 
 began = now()
-from cmrseg import analysis
+try:
+    from cmrseg.pipeline import analyse
+except ImportError:  # a checkout of before there was that room
+    from cmrseg import analysis as analyse
 from cmrseg.cli.main import app
 ended("import", began)
-step = analysis.Clock.step
+step = analyse.Clock.step
 
 @contextmanager
 def measured(clock, name):
@@ -50,7 +53,7 @@ def measured(clock, name):
         yield
     ended(name, began)
 
-analysis.Clock.step = measured
+analyse.Clock.step = measured
 app(["analyse", *sys.argv[1:], "--quiet"], standalone_mode=False)
 print(json.dumps(stages))
 """

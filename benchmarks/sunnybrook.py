@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from cmrseg.analysis import Analyser, write
 from cmrseg.evaluate.metrics import dice
 from cmrseg.labels import CINE
+from cmrseg.pipeline.analyse import Analyser
+from cmrseg.pipeline.write import write
 from cmrseg.study import Part
 
 

@@ -18,7 +18,7 @@ INSTALLED = Path(cmrseg.__file__).parent
 CHECKOUT = Path(__file__).parents[1] / "src" / "cmrseg"
 HEAVY = ("torch", "onnxruntime", "openvino", "onnx")
 #: Rooms that the analysis runs through, in the order of the line; none may import torch, or a room after itself.
-LINE = ("io", "segment", "quantify", "qc", "report")
+LINE = ("io", "segment", "quantify", "qc", "report", "pipeline")
 TORCH_FREE = (*LINE, "phantom")
 #: What a base installation may take on disk, dependencies included.
 MAX_INSTALL_BYTES = 500e6
@@ -112,7 +112,7 @@ def test_import_loads_nothing_heavy(module: str) -> None:
 def test_analysis_does_not_load_what_it_has_no_use_for() -> None:
     """More than half a second of imports, for a function each."""
     unused = ("scipy.signal", "scipy.stats", "scipy.spatial", "onnxruntime")
-    code = f"import cmrseg.analysis, sys; print(*(m for m in {unused!r} if m in sys.modules))"
+    code = f"import cmrseg.pipeline.analyse, sys; print(*(m for m in {unused!r} if m in sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
 

@@ -9,11 +9,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cmrseg.analysis import Analyser
 from cmrseg.evaluate.cine import score
 from cmrseg.evaluate.metrics import dice
 from cmrseg.io.datasets import acdc
 from cmrseg.labels import CINE
+from cmrseg.pipeline.analyse import Analyser
 from cmrseg.segment import bundle as bundles
 
 pytestmark = pytest.mark.data

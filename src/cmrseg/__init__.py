@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cmrseg.analysis import AnalyseOptions, Analyser, analyse
-    from cmrseg.drawn_masks import measure_masks
     from cmrseg.errors import CmrsegError, InputRefused
-    from cmrseg.interactive import prompt_session, segment_box
     from cmrseg.io import read
+    from cmrseg.pipeline.analyse import AnalyseOptions, Analyser, analyse
+    from cmrseg.pipeline.drawn_masks import measure_masks
+    from cmrseg.pipeline.prompted import prompt_session, segment_box
     from cmrseg.segment.interactive import Click
     from cmrseg.segment.prompts import SliceBox
     from cmrseg.study import Analysis, Image, Segmentation, Study
 
 _HOMES = {
-    "AnalyseOptions": "cmrseg.analysis",
-    "Analyser": "cmrseg.analysis",
+    "AnalyseOptions": "cmrseg.pipeline.analyse",
+    "Analyser": "cmrseg.pipeline.analyse",
     "Analysis": "cmrseg.study",
     "Click": "cmrseg.segment.interactive",
     "CmrsegError": "cmrseg.errors",
@@ -34,11 +34,11 @@ _HOMES = {
     "Segmentation": "cmrseg.study",
     "SliceBox": "cmrseg.segment.prompts",
     "Study": "cmrseg.study",
-    "analyse": "cmrseg.analysis",
-    "measure_masks": "cmrseg.drawn_masks",
-    "prompt_session": "cmrseg.interactive",
+    "analyse": "cmrseg.pipeline.analyse",
+    "measure_masks": "cmrseg.pipeline.drawn_masks",
+    "prompt_session": "cmrseg.pipeline.prompted",
     "read": "cmrseg.io",
-    "segment_box": "cmrseg.interactive",
+    "segment_box": "cmrseg.pipeline.prompted",
 }
 
 __all__ = [

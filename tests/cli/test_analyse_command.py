@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stub_analyser import StubAnalyser, write_studies
 from typer.testing import CliRunner
 
 from cmrseg.cli.analyse import show_result
@@ -23,7 +24,6 @@ from cmrseg.errors import InputRefused
 from cmrseg.io.files import sha256_of
 from cmrseg.phantom import Phantom
 from cmrseg.study import Analysis, Finding, Part, Study, Verdict
-from stub_analyser import StubAnalyser, write_studies
 
 RUNNER = CliRunner()
 Analyse = Callable[..., Any]
@@ -32,7 +32,7 @@ Analyse = Callable[..., Any]
 @pytest.fixture
 def analyse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Analyse:
     """The command without networks, in an empty folder."""
-    monkeypatch.setattr("cmrseg.analysis.Analyser", StubAnalyser)
+    monkeypatch.setattr("cmrseg.pipeline.analyse.Analyser", StubAnalyser)
     monkeypatch.setattr(StubAnalyser, "trouble", staticmethod(lambda study: None))
     monkeypatch.chdir(tmp_path)
 
@@ -128,7 +128,9 @@ def test_ctrl_c_says_what_is_finished_and_what_is_not(
 def test_an_output_in_the_way_is_noticed_before_the_networks_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_the_way: str
 ) -> None:
-    monkeypatch.setattr("cmrseg.analysis.Analyser", lambda options: pytest.fail("loaded before the output was tried"))
+    monkeypatch.setattr(
+        "cmrseg.pipeline.analyse.Analyser", lambda options: pytest.fail("loaded before the output was tried")
+    )
     (tmp_path / in_the_way.split("/")[0]).write_text("precious")
     for command in (["analyse", str(tmp_path)], ["measure", str(tmp_path / "none"), "none.nii.gz"]):
         result = RUNNER.invoke(app, [*command, "-o", str(tmp_path / in_the_way)])

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
 
-from cmrseg import analysis, phantom
+from cmrseg import phantom
 from cmrseg.cli.common import EXIT_DONE, EXIT_REFUSED, EXIT_REVIEW
 from cmrseg.cli.demo import COMPARED, STUDY_NAME, Comparison, run_demo
 from cmrseg.cli.main import app
@@ -71,8 +71,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         (folder / "report.html").write_text(result.run["study_path"])
 
     monkeypatch.setattr(phantom, "make_phantom", lambda: small)
-    monkeypatch.setattr(analysis, "Analyser", lambda: pretend)
-    monkeypatch.setattr(analysis, "write", write)
+    monkeypatch.setattr("cmrseg.pipeline.analyse.Analyser", lambda: pretend)
+    monkeypatch.setattr("cmrseg.pipeline.write.write", write)
     return offsets
 
 
@@ -122,7 +122,7 @@ def test_a_demo_that_fails_leaves_nothing(
     def refuse(study: Path) -> Any:
         raise InputRefused("no_heart", "No heart.", "Look.")
 
-    monkeypatch.setattr(analysis, "Analyser", lambda: refuse)
+    monkeypatch.setattr("cmrseg.pipeline.analyse.Analyser", lambda: refuse)
     result = demo("-o", str(tmp_path / "out"))
     assert result.exit_code == EXIT_REFUSED
     assert list(tmp_path.iterdir()) == []

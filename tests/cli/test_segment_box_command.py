@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 import cmrseg
 from cmrseg.cli.main import app
 from cmrseg.errors import OutputError, UsageError
-from cmrseg.interactive import chosen_image, parse_box, parse_click, write_mask
 from cmrseg.phantom import HeartSpec, Phantom, make_phantom, write_dicom, write_nifti
 from cmrseg.phantom.enhancement import make_lge_phantom
+from cmrseg.pipeline.prompted import chosen_image, parse_box, parse_click, write_mask
 from cmrseg.segment.interactive import Click
 from cmrseg.segment.prompt_bundle import load_prompt_bundle
 from cmrseg.segment.prompts import SliceBox
@@ -212,8 +212,8 @@ def test_a_full_disk_leaves_neither_mask_nor_record(
         path.write_bytes(b"half")
         raise OutputError("The masks could not be written (OSError).")
 
-    monkeypatch.setattr("cmrseg.interactive.record_of", lambda *_: {})
-    monkeypatch.setattr("cmrseg.interactive.write_labels", half)
+    monkeypatch.setattr("cmrseg.pipeline.prompted.record_of", lambda *_: {})
+    monkeypatch.setattr("cmrseg.pipeline.prompted.write_labels", half)
     study = Study("s", tmp_path, (heart.image,))
     with pytest.raises(OutputError):
         write_mask(heart.segmentation, heart.image, tmp_path / "m.nii.gz", None, {}, study, {})  # type: ignore[arg-type]

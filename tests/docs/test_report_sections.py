@@ -6,8 +6,9 @@ import re
 
 from docpages import ROOT, table_rows
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.phantom import make_lge, make_phantom, tiny
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.quantify.lge_definitions import SEGMENT_SCAR_PERCENT
 from cmrseg.report import scar_words
 from cmrseg.report.html import render

@@ -16,12 +16,13 @@ from docpages import ROOT, table_rows
 
 import cmrseg
 import cmrseg.errors
-from cmrseg.analysis import Clock, assess
 from cmrseg.errors import REFUSAL_CODES, CmrsegError, InputRefused
 from cmrseg.geometry import Geometry
 from cmrseg.io.dicom.phases import PHASE_KEYS
 from cmrseg.labels import CANONICAL_NAMES, CINE, SCHEMES
 from cmrseg.phantom import make_phantom, tiny
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.quantify import definitions, lge_definitions, measure
 from cmrseg.quantify.scar import METHODS, ScarConfig
 from cmrseg.report.tables import CSV_COLUMNS, measurements_json

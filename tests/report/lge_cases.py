@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from report_cases import RUN
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.geometry import Geometry
 from cmrseg.labels import LGE, LGE_RV, convert
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.study import Analysis, Image, Segmentation, Study
 
 #: Pixels of 2 x 2 mm on slices 10 mm apart: a voxel holds 0.04 mL, 0.042 g.

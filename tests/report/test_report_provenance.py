@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from report_page import Page
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.labels import CINE
 from cmrseg.phantom import Phantom, make_lge
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.report.html import render
 from cmrseg.report.provenance import files_of, run_lines, source_lines, trace
 from cmrseg.study import Analysis, Study

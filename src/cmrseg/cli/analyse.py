@@ -12,9 +12,9 @@ from cmrseg.cli.common import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_REVIEW, print
 from cmrseg.cli.patient import Age, Height, Sex, Weight
 
 if TYPE_CHECKING:
-    from cmrseg.analysis import AnalyseOptions
-    from cmrseg.cohort_table import CohortTable
-    from cmrseg.many import Outcome, Task
+    from cmrseg.pipeline.analyse import AnalyseOptions
+    from cmrseg.pipeline.cohort_table import CohortTable
+    from cmrseg.pipeline.many import Outcome, Task
     from cmrseg.study import Analysis, Patient
 
 #: What the terminal shows of a study; the files hold everything.
@@ -62,10 +62,10 @@ def analyse_command(
     Exit codes: 0 done; 1 a study could not be analysed (the others were); 2 wrong usage; 3 a study asks for review;
     130 interrupted.
     """
-    from cmrseg.analysis import AnalyseOptions
     from cmrseg.errors import UsageError
     from cmrseg.io.files import MARKER, refuse_unwritable
     from cmrseg.patients import patient_of
+    from cmrseg.pipeline.analyse import AnalyseOptions
 
     if kind not in (None, "cine", "lge"):
         raise UsageError(f"There is no kind {kind!r}.", "Kinds: cine, lge.")
@@ -90,8 +90,8 @@ def _tasks(studies: Sequence[Path], given: Patient, table: Path | None) -> list[
     from dataclasses import replace
 
     from cmrseg.errors import UsageError
-    from cmrseg.many import tasks_of
     from cmrseg.patients import entries, read_patients
+    from cmrseg.pipeline.many import tasks_of
     from cmrseg.study import Finding
 
     tasks = tasks_of(studies)
@@ -124,9 +124,9 @@ def _run(
     from rich.console import Console
     from rich.markup import escape
 
-    from cmrseg.analysis import Analyser
-    from cmrseg.cohort_table import NAME, CohortTable
-    from cmrseg.many import Pace, analyse_many
+    from cmrseg.pipeline.analyse import Analyser
+    from cmrseg.pipeline.cohort_table import NAME, CohortTable
+    from cmrseg.pipeline.many import Pace, analyse_many
     from cmrseg.text import printable
 
     analyser = Analyser(options)
@@ -163,7 +163,7 @@ def _print(outcome: Outcome, console: Any, *, as_json: bool) -> int:
     """Print what became of a study; returns the exit code that it asks for."""
     from rich.markup import escape
 
-    from cmrseg.many import NUMBERS, read_json
+    from cmrseg.pipeline.many import NUMBERS, read_json
     from cmrseg.report.tables import measurements_json
     from cmrseg.text import printable
 

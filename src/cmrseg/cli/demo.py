@@ -102,9 +102,10 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda text: None) -> De
         CmrsegError: as an `Analyser`; OutputError when `output` is something else than an older demo.
     """
     from cmrseg import __version__
-    from cmrseg.analysis import Analyser, write
     from cmrseg.io.files import MARKER, output_folder
     from cmrseg.phantom import make_phantom, write_dicom
+    from cmrseg.pipeline.analyse import Analyser
+    from cmrseg.pipeline.write import write
     from cmrseg.text import printable
 
     with output_folder(output, replace=True) as folder:

@@ -36,10 +36,10 @@ def measure_command(
     """Measure, check and report masks that a person or another program drew; no network is used."""
     from rich.console import Console
 
-    from cmrseg.analysis import free_folder, write
-    from cmrseg.drawn_masks import measure_masks
     from cmrseg.naming import result_names
     from cmrseg.patients import patient_of
+    from cmrseg.pipeline.drawn_masks import measure_masks
+    from cmrseg.pipeline.write import free_folder, write
     from cmrseg.report.tables import measurements_json
 
     patient = patient_of(sex, age, height, weight)

@@ -37,8 +37,8 @@ def segment_box_command(
     from rich.markup import escape
 
     from cmrseg.errors import UsageError
-    from cmrseg.interactive import parse_box, parse_click, segment_to_file
     from cmrseg.numbering import place
+    from cmrseg.pipeline.prompted import parse_box, parse_click, segment_to_file
     from cmrseg.study import Kind, Verdict
 
     if kind is not None and kind not in get_args(Kind):

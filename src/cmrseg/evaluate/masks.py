@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.drawn_masks import reordered
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.evaluate.cine import CineScore, compare_frames, labelled_phases, score_missing
 from cmrseg.evaluate.metrics import EMPTY_MASKS, EmptyMasks
@@ -23,6 +22,7 @@ from cmrseg.io.datasets.layout import Case, Truth
 from cmrseg.io.nifti import is_nifti, read_labels, stem
 from cmrseg.io.read import os_errors_become_refusals
 from cmrseg.labels import CINE, MNMS, LabelScheme
+from cmrseg.pipeline.drawn_masks import reordered
 
 Layout = Literal["acdc", "mnms", "folder"]
 LAYOUTS: tuple[Layout, ...] = ("acdc", "mnms", "folder")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cmrseg.drawn_masks import read_drawn
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io import read
 from cmrseg.io.datasets import acdc, emidec, mnms, myops
 from cmrseg.io.datasets.layout import Truth
 from cmrseg.io.nifti import SUFFIXES, read_labels
 from cmrseg.labels import CINE, LGE, LabelScheme
+from cmrseg.pipeline.drawn_masks import read_drawn
 from cmrseg.study import Image, Kind, Segmentation
 from cmrseg.text import printable
 

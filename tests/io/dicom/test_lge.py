@@ -11,10 +11,11 @@ from dicom.small_studies import SLICES, X_DIRECTION, Cine, cine, codes, expected
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.io.dicom import inspect_dicom, read_dicom
 from cmrseg.io.dicom.hints import hints, reconstruction
 from cmrseg.phantom import Phantom
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.study import Finding, Study
 
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from cmrseg.cli.common import EXIT_DONE, EXIT_REVIEW
 from cmrseg.cli.main import app
-from cmrseg.drawn_masks import measure_masks
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.labels import LGE, LGE_RV, MYOPS, convert
+from cmrseg.pipeline.drawn_masks import measure_masks
 from cmrseg.study import Segmentation
 
 RING = Ring()

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cmrseg.analysis import Analyser, Clock, free_folder, write
 from cmrseg.defects import explained
 from cmrseg.errors import CmrsegError, InputRefused
 from cmrseg.io.files import MARKER
 from cmrseg.naming import result_names
 from cmrseg.patients import completed
+from cmrseg.pipeline.analyse import Analyser
+from cmrseg.pipeline.record import Clock
+from cmrseg.pipeline.write import free_folder, write
 from cmrseg.study import Analysis, Finding, Patient, Study
 from cmrseg.text import printable
 

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import cmrseg
 from cmrseg.blas import one_blas_thread
-from cmrseg.errors import BundleError, InputRefused, OutputError, RefusalCode, UsageError
+from cmrseg.errors import BundleError, InputRefused, RefusalCode, UsageError
 from cmrseg.io import read
-from cmrseg.io.files import MARKER, output_folder, refuse_unwritable, write_text
-from cmrseg.io.nifti import write_labels
-from cmrseg.labels import LGE, LGE_RV, convert
-from cmrseg.naming import fitted, result_names
-from cmrseg.qc import check, check_together
-from cmrseg.quantify import measure
-from cmrseg.quantify.definitions import ventricle_of_key
-from cmrseg.report import write_report
-from cmrseg.report.tables import write_csv, write_json
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock, named_study
+from cmrseg.pipeline.write import write
 from cmrseg.segment import bundle as bundles
 from cmrseg.segment.bundle import Bundle
 from cmrseg.segment.engine import Pipeline, SegmentOptions, segment
 from cmrseg.segment.runtime import Runtime, check_runtime, usable_cores
-from cmrseg.study import VENTRICLES, Analysis, Finding, Image, Kind, Measurements, Part, Segmentation, Study, Verdict
+from cmrseg.study import Analysis, Finding, Image, Kind, Segmentation, Study
 from cmrseg.text import json_text, printable
-
-#: Results of one name in one folder; beyond it something is wrong.
-MAX_OUTPUT_NAMES = 1000
-#: What a result folder may hold.
-RESULT_FILES = (
-    *("cine_segmentation.nii.gz", "lge_segmentation.nii.gz", "measurements.json", "measurements.csv", "report.html"),
-    MARKER,
-)
 
 
 @dataclass(frozen=True)
@@ -64,22 +41,6 @@ class AnalyseOptions:
     """Keep the largest component of each structure and fill holes."""
     study_date: bool = True
     """Keep the date of the study in the report and in run.json."""
-
-
-class Clock:
-    """Seconds spent in each step, for run.json."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time the block under a name."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
 
 
 class Analyser:
@@ -275,213 +236,6 @@ def _shown(kind: Kind) -> str:
 
 def _a(kind: Kind) -> str:
     return f"{'an' if kind == 'lge' else 'a'} {_shown(kind)}"
-
-
-def named_study(study: Study, path: Path, *, study_date: bool = True) -> Study:
-    """A study under the name of its result (`result_names`), without its date where that is not wanted."""
-    return replace(study, name=result_names([path])[0], date=study.date if study_date else "")
-
-
-def assess(
-    study: Study,
-    stacks: Sequence[tuple[Image, Segmentation]],
-    clock: Clock,
-    networks: dict[str, Any],
-    settings: dict[str, Any],
-    fingerprint: str = "",
-) -> Analysis:
-    """Measure and check segmentations, whoever made them, and gather what run.json says.
-
-    Args:
-        study: where the images come from.
-        stacks: what was segmented, and labels on its grid; at most one of each kind.
-        clock: has timed the steps before.
-        networks: what made the labels, for run.json.
-        settings: what the user chose, for run.json.
-        fingerprint: of an `Analyser`; empty where nothing can say that a result is the same.
-    """
-    parts = tuple(_assess_part(study, image, segmentation, clock) for image, segmentation in stacks)
-    analysis = Analysis(study, check_together(parts))
-    run = {
-        "study": printable(study.name),
-        "study_path": printable(study.path),
-        "study_uid_sha256": study.uid_sha256,
-        "study_date": study.date,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "cmrseg": cmrseg.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy", "nibabel", "pydicom", "onnxruntime")},
-        },
-        "device": {"machine": platform.machine(), "system": platform.system(), "cores": usable_cores()},
-        **networks,
-        "settings": settings,
-        "images": {image.kind: _described(image, segmentation) for image, segmentation in stacks},
-        "inputs_sha256": {printable(name): value for name, value in study.inputs.items()},
-        "input_files": {printable(name): printable(study.input_files.get(name, name)) for name in study.inputs},
-        "files": [group.to_json() for group in study.files],
-        "fingerprint": fingerprint,
-        "timings_s": clock.seconds,
-        "warnings": [f"{f.code}: {f.message}" for f in analysis.verdict.reasons],
-    }
-    return replace(analysis, run=run)
-
-
-def _assess_part(study: Study, image: Image, segmentation: Segmentation, clock: Clock) -> Part:
-    frames = _labelled_frames(segmentation)
-    seen, labelled = _at_frames(image, segmentation, frames)
-    with clock.step("measure"):
-        measurements = measure(labelled, patient=study.patient, heart_rate_bpm=image.heart_rate_bpm, image=seen)
-    with clock.step("check"):
-        known = (
-            *(f for f in study.findings if f.kind in (None, image.kind)),
-            *(replace(f, kind=image.kind) for f in segmentation.findings),
-        )
-        verdict = check(seen, replace(labelled, findings=known), measurements)
-    measurements = _in_all_frames(measurements, frames, image.n_frames)
-    return Part(image, segmentation, _withheld(measurements, verdict), verdict)
-
-
-def _described(image: Image, segmentation: Segmentation) -> dict[str, Any]:
-    return {
-        "shape_tzyx": list(image.data.shape),
-        "spacing_xyz_mm": [round(v, 6) for v in image.geometry.spacing_xyz_mm],
-        "orientation_known": image.geometry.orientation_known,
-        "source": {k: _plain(v) for k, v in image.source.items()},
-        "not_assessed": dict(segmentation.not_assessed),
-    }
-
-
-def _labelled_frames(segmentation: Segmentation) -> NDArray[np.intp]:
-    """Frames with any label; all frames when none has. Data sets often draw end-diastole and end-systole only."""
-    frames = np.flatnonzero(segmentation.labels.any(axis=(1, 2, 3)))
-    return frames if frames.size else np.arange(len(segmentation.labels))
-
-
-def _at_frames(image: Image, segmentation: Segmentation, frames: NDArray[np.intp]) -> tuple[Image, Segmentation]:
-    """Image and segmentation at some frames only."""
-    if len(frames) == image.n_frames:
-        return image, segmentation
-    times = None if image.frame_times_ms is None else image.frame_times_ms[frames]
-    places = {int(frame): k for k, frame in enumerate(frames)}
-    annotated = {k: places[f] for k, f in image.annotated_frames.items() if f in places}
-    agreement = {name: values[frames] for name, values in segmentation.agreement_per_frame.items()}
-    return (
-        replace(image, data=image.data[frames], frame_times_ms=times, annotated_frames=annotated),
-        replace(
-            segmentation,
-            labels=segmentation.labels[frames],
-            frame_times_ms=times,
-            agreement_per_frame=agreement,
-        ),
-    )
-
-
-def _in_all_frames(measurements: Measurements, frames: NDArray[np.intp], n_frames: int) -> Measurements:
-    """Measurements made at some frames, told in the frame numbers of the whole cine; NaN in curves elsewhere."""
-    if len(frames) == n_frames:
-        return measurements
-
-    def place(frame: int | None) -> int | None:
-        return None if frame is None else int(frames[frame])
-
-    curves = {name: np.full(n_frames, np.nan) for name in measurements.curves_ml}
-    for name, values in measurements.curves_ml.items():
-        curves[name][frames] = values
-    return replace(
-        measurements,
-        ed_frame=place(measurements.ed_frame),
-        es_frame=place(measurements.es_frame),
-        curves_ml=curves,
-    )
-
-
-def _withheld(measurements: Measurements, verdict: Verdict) -> Measurements:
-    """The measurements without those of a rejected ventricle: what was rejected must not be read off by accident.
-
-    The numbers of the other ventricle stay; those of the patient go when both are rejected.
-    """
-    rejected = {side for side in VENTRICLES if verdict.of_ventricle(side).status == "reject"}
-    if not rejected:
-        return measurements
-    words = {"lv": "the left ventricle", "rv": "the right ventricle"}
-    whose = "this segmentation" if len(rejected) == len(VENTRICLES) else words[min(rejected)]
-    note = f"Withheld: quality control rejected {whose}."
-
-    def is_hidden(key: str) -> bool:
-        side = ventricle_of_key(key)
-        return side in rejected if side else len(rejected) == len(VENTRICLES)
-
-    return replace(
-        measurements,
-        values=tuple(replace(m, value=None, note=note) if is_hidden(m.key) else m for m in measurements.values),
-        curves_ml={name: curve for name, curve in measurements.curves_ml.items() if not is_hidden(name)},
-        segment_tables={} if "lv" in rejected else measurements.segment_tables,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON can hold."""
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, str | int | float | bool | list | dict | type(None)) else str(value)
-
-
-def write(analysis: Analysis, output: Path) -> Path:
-    """Write everything about one study into a new folder of `output`, whole or not at all.
-
-    Args:
-        analysis: from an `Analyser` or `assess`.
-        output: folder of all studies; made if need be.
-
-    Returns:
-        the study's folder: ``output/<name>``, or ``output/<name>-2`` and so on when that exists already.
-
-    Raises:
-        OutputError: the disk is full or the folder cannot be written.
-    """
-    target = free_folder(output, analysis.study.name)
-    clock = Clock()
-    with output_folder(target) as folder:
-        with clock.step("write"):
-            for part in analysis.parts:
-                write_labels(folder / f"{part.image.kind}_segmentation.nii.gz", _in_file_numbers(part), part.image)
-            write_json(analysis, folder / "measurements.json")
-            write_csv(analysis, folder / "measurements.csv")
-            write_report(analysis, folder / "report.html")
-        run = dict(analysis.run)
-        run["timings_s"] = {**run["timings_s"], **clock.seconds}
-        write_text(folder / MARKER, json_text(run) + "\n")
-    return target
-
-
-def _in_file_numbers(part: Part) -> NDArray[np.uint8]:
-    """Labels as files hold them: an LGE stack in EMIDEC's numbers, which know no right ventricle."""
-    scheme = part.segmentation.scheme
-    if scheme.name != LGE_RV.name:
-        return part.segmentation.labels
-    return convert(part.segmentation.labels, scheme, LGE, {"rv_cavity": "background"})
-
-
-def free_folder(output: Path, name: str) -> Path:
-    """The folder that `write` will make for a name.
-
-    Raises:
-        OutputError: there are too many of one name, or it could not be written: better known before the work.
-    """
-    target = _free_name(output, name)
-    refuse_unwritable(target, max(RESULT_FILES, key=len))
-    return target
-
-
-def _free_name(output: Path, name: str) -> Path:
-    for number in range(1, MAX_OUTPUT_NAMES):
-        target = output / (fitted(name, f"-{number}") if number > 1 else name)
-        if not os.path.lexists(target):
-            return target
-    raise OutputError(
-        f"{printable(output)} holds {MAX_OUTPUT_NAMES} results of one name.", "Choose another output folder."
-    )
 
 
 def analyse(path: Path | str, output: Path | str, options: AnalyseOptions = AnalyseOptions()) -> tuple[Analysis, Path]:

@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cmrseg.analysis import AnalyseOptions, Analyser
 from cmrseg.cli.main import app
 from cmrseg.errors import BundleError, UsageError
 from cmrseg.phantom import HeartSpec, make_phantom, write_nifti
+from cmrseg.pipeline.analyse import AnalyseOptions, Analyser
 from cmrseg.segment import bundle as bundles
 
 #: Counts the processor time of every thread but the one that analyses.
 ONE_THREAD = """
 import os, sys
 from pathlib import Path
-from cmrseg.analysis import AnalyseOptions, Analyser, write
+from cmrseg.pipeline.analyse import AnalyseOptions, Analyser
+from cmrseg.pipeline.write import write
 
 def ticks():
     spent = {}

@@ -10,13 +10,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from cmrseg.analysis import Clock, assess, named_study
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.geometry import Geometry
 from cmrseg.io import read
 from cmrseg.io.nifti import read_labels_of
 from cmrseg.labels import CINE, LGE, LGE_RV, MNMS, MYOPS, LabelScheme, without_numbers
 from cmrseg.patients import completed
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock, named_study
 from cmrseg.quantify.scar import find_scar
 from cmrseg.study import Analysis, Image, Kind, Patient, Segmentation
 

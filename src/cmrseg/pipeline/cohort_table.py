@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrseg.io.files import MARKER, write_text
-from cmrseg.many import NUMBERS, Outcome, read_json, result_folders
+from cmrseg.pipeline.many import NUMBERS, Outcome, read_json, result_folders
 from cmrseg.report.tables import cell
 from cmrseg.text import printable
 

@@ -8,11 +8,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cmrseg.drawn_masks import read_drawn
 from cmrseg.errors import InputRefused
 from cmrseg.io import read
 from cmrseg.labels import CINE
 from cmrseg.phantom import Phantom
+from cmrseg.pipeline.drawn_masks import read_drawn
 from cmrseg.study import Image
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -12,13 +12,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cmrseg.analysis import AnalyseOptions, Analyser, Clock, assess, write
 from cmrseg.cli.analyse import show_result
 from cmrseg.cli.main import app
-from cmrseg.drawn_masks import measure_masks, reordered
 from cmrseg.errors import InputRefused, UsageError
 from cmrseg.io.files import sha256_of
 from cmrseg.phantom import HeartSpec, Phantom, make_phantom, write_acdc_patient, write_dicom, write_masks, write_nifti
+from cmrseg.pipeline.analyse import AnalyseOptions, Analyser
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.drawn_masks import measure_masks, reordered
+from cmrseg.pipeline.record import Clock
+from cmrseg.pipeline.write import write
 from cmrseg.study import Analysis, Image, Segmentation, Study
 
 FILES = {"cine_segmentation.nii.gz", "measurements.csv", "measurements.json", "report.html", "run.json"}
@@ -250,7 +253,7 @@ def test_a_write_that_fails_leaves_nothing(heart: Phantom, tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cmrseg.analysis.write_report", full)
+    monkeypatch.setattr("cmrseg.pipeline.write.write_report", full)
     from cmrseg.errors import OutputError
 
     with pytest.raises(OutputError, match="No space"):

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from cmrseg.analysis import AnalyseOptions
-from cmrseg.cohort_table import LEADING, NAME, CohortTable
-from cmrseg.errors import Defect, InputRefused, OutOfMemory, OutputError
-from cmrseg.many import Outcome, Pace, analyse_many, tasks_of
-from cmrseg.phantom import Phantom
-from cmrseg.study import Patient, Study
 from stub_analyser import StubAnalyser, write_studies
+
+from cmrseg.errors import Defect, InputRefused, OutOfMemory, OutputError
+from cmrseg.phantom import Phantom
+from cmrseg.pipeline.analyse import AnalyseOptions
+from cmrseg.pipeline.cohort_table import LEADING, NAME, CohortTable
+from cmrseg.pipeline.many import Outcome, Pace, analyse_many, tasks_of
+from cmrseg.study import Patient, Study
 
 
 def raising(error: BaseException, name: str = "b") -> staticmethod:
@@ -76,7 +76,7 @@ def test_what_writing_raises_is_of_one_study_too(
         if len(calls) == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cmrseg.analysis.write_report", full)
+    monkeypatch.setattr("cmrseg.pipeline.write.write_report", full)
     outcomes = run(studies, tmp_path / "out")
     assert [o.status for o in outcomes] == ["done", "failed", "done"]
     assert "No space" in str(outcomes[1].error)
@@ -200,7 +200,7 @@ def test_refusals_alone_leave_no_table(studies: list[Path], tmp_path: Path) -> N
 
 def test_pace_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("cmrseg.many.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cmrseg.pipeline.many.time.monotonic", lambda: now[0])
     pace = Pace(10)
     assert str(pace) == "0 of 10 studies"
     pace.end(Outcome(path=Path(), name="", status="skipped"))

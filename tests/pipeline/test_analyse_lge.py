@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cmrseg.analysis import AnalyseOptions, Analyser
 from cmrseg.cli.main import app
 from cmrseg.cli.phantom import LGE_MASKS_NAME, STUDY_NAME, TRUTH_NAME, write_study
 from cmrseg.errors import BundleError
 from cmrseg.evaluate.metrics import dice
 from cmrseg.io.datasets import emidec
 from cmrseg.labels import LGE, LGE_RV
+from cmrseg.pipeline.analyse import AnalyseOptions, Analyser
 from cmrseg.quantify.volumes import MYOCARDIUM_DENSITY_G_ML
 from cmrseg.segment import bundle as bundles
 

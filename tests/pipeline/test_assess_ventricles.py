@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cmrseg.analysis import Clock, assess
 from cmrseg.labels import CINE
 from cmrseg.phantom import HeartSpec, make_phantom
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.report.tables import measurements_json
 from cmrseg.study import VENTRICLES, Study
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cmrseg.analysis import AnalyseOptions, Analyser, Clock, _ChosenBundles, assess
 from cmrseg.io.nifti import read_labels
 from cmrseg.labels import CINE
 from cmrseg.phantom import Phantom, write_masks, write_nifti
+from cmrseg.pipeline.analyse import AnalyseOptions, Analyser, _ChosenBundles
+from cmrseg.pipeline.assess import assess
+from cmrseg.pipeline.record import Clock
 from cmrseg.study import Analysis, Segmentation, Study
 
 
