@@ -84,12 +84,10 @@ def _number(key: str, value: float | str | None, where: str) -> float | None:
     low, high = LIMITS[key]
     if low <= number <= high:
         return number
-    hint = ", not metres" if key == "height_cm" and 0.3 <= number <= 2.5 else ""
+    not_metres = ", not metres" if key == "height_cm" and 0.3 <= number <= 2.5 else ""
     raise UsageError(
         f"{where}The {_WORDS[key]} {printable(str(value))!r} is none.",
-        f"Give {hint}a number from {low:g} to {high:g} {UNITS[key]}."
-        if hint
-        else f"Give a number from {low:g} to {high:g} {UNITS[key]}.",
+        f"Give a number from {low:g} to {high:g} {UNITS[key]}{not_metres}.",
     )
 
 

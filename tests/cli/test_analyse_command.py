@@ -225,6 +225,18 @@ def test_a_table_gives_many_studies_their_patients(analyse: Analyse, tiny_phanto
     assert "Row 2" in wrong.stderr
 
 
+def test_a_table_gives_measured_masks_their_patient(analyse: Analyse, tiny_phantom: Phantom) -> None:
+    first, other = write_studies(tiny_phantom, Path("in"), "a", "b")
+    Path("patients.csv").write_text("study;height_cm;weight_kg\na;170;61,5\n")
+    for path in (first, other):
+        arguments = ["measure", path, StubAnalyser.masks, "-o", "out", "-q", "--patients", "patients.csv"]
+        assert RUNNER.invoke(app, [str(a) for a in arguments]).exit_code in (0, 3)
+    known, unknown = (json.loads(Path("out", n, "measurements.json").read_text()) for n in ("a", "b"))
+    assert known["bsa_m2"] == pytest.approx((170 * 61.5 / 3600) ** 0.5, abs=0.005)
+    assert unknown["bsa_m2"] is None
+    assert "patient_not_in_table" in [f["code"] for f in unknown["findings"]]
+
+
 def test_reasons_name_their_place_once_and_each_ventricle_its_verdict(
     tiny_phantom: Phantom, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmrseg.cli.common import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_REVIEW, print_json_line, show_error
-from cmrseg.cli.patient import Age, Height, Sex, Weight
+from cmrseg.cli.patient import Age, Height, Patients, Sex, Weight, tasks_with_patients
 
 if TYPE_CHECKING:
     from cmrseg.pipeline.analyse import AnalyseOptions
     from cmrseg.pipeline.cohort_table import CohortTable
     from cmrseg.pipeline.many import Outcome, Task
-    from cmrseg.study import Analysis, Patient
+    from cmrseg.study import Analysis
 
 #: What the terminal shows of a study; the files hold everything.
 KEY_NUMBERS = (
@@ -44,10 +44,7 @@ def analyse_command(
     age: Age = None,
     height: Height = None,
     weight: Weight = None,
-    patients: Annotated[
-        Path | None,
-        typer.Option(help="CSV with study or path, and sex, age_years, height_cm, weight_kg: for many studies."),
-    ] = None,
+    patients: Patients = None,
     no_study_date: NoStudyDate = False,
     skip_done: Annotated[
         bool, typer.Option("--skip-done", help="Leave out studies whose result is there, made in the same way.")
@@ -69,7 +66,7 @@ def analyse_command(
 
     if kind not in (None, "cine", "lge"):
         raise UsageError(f"There is no kind {kind!r}.", "Kinds: cine, lge.")
-    tasks = _tasks(studies, patient_of(sex, age, height, weight), patients)
+    tasks = tasks_with_patients(studies, patient_of(sex, age, height, weight), patients)
     refuse_unwritable(output / MARKER)
     options = AnalyseOptions(
         kind=kind,  # type: ignore[arg-type]  # checked above
@@ -83,38 +80,6 @@ def analyse_command(
     worst = _run(options, tasks, output, skip_done=skip_done, quiet=quiet, as_json=as_json)
     if worst:
         raise typer.Exit(worst)
-
-
-def _tasks(studies: Sequence[Path], given: Patient, table: Path | None) -> list[Task]:
-    """The studies with what is known of their patients; says on stderr what of a table is not used."""
-    from dataclasses import replace
-
-    from cmrseg.errors import UsageError
-    from cmrseg.patients import entries, read_patients
-    from cmrseg.pipeline.many import tasks_of
-    from cmrseg.study import Finding
-
-    tasks = tasks_of(studies)
-    options = entries(given)
-    if options and len(tasks) > 1:
-        raise UsageError(
-            "--sex, --age, --height and --weight are of one patient.", "Give a table of them by --patients."
-        )
-    if table is not None:
-        found, unused = read_patients(table).of([t.path for t in tasks], [t.name for t in tasks])
-        if unused:
-            shown = ", ".join(unused[:5]) + (f" and {len(unused) - 5} more" if len(unused) > 5 else "")
-            typer.echo(f"note: {len(unused)} of {table.name} are of no study of this call: {shown}", err=True)
-        absent = Finding("patient_not_in_table", "info", "The table of patients has no row for this study.")
-        tasks = [
-            replace(task, patient=patient, findings=() if patient else (absent,))
-            for task, patient in zip(tasks, found, strict=True)
-        ]
-    if options:
-        from cmrseg.study import Patient
-
-        tasks = [replace(task, patient=replace(task.patient or Patient(), **options)) for task in tasks]
-    return tasks
 
 
 def _run(

@@ -9,7 +9,7 @@ import typer
 
 from cmrseg.cli.analyse import NoStudyDate, show_result
 from cmrseg.cli.common import EXIT_REVIEW, print_json
-from cmrseg.cli.patient import Age, Height, Sex, Weight
+from cmrseg.cli.patient import Age, Height, Patients, Sex, Weight, tasks_with_patients
 
 
 def measure_command(
@@ -29,6 +29,7 @@ def measure_command(
     age: Age = None,
     height: Height = None,
     weight: Weight = None,
+    patients: Patients = None,
     no_study_date: NoStudyDate = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON on stdout.")] = False,
@@ -36,21 +37,21 @@ def measure_command(
     """Measure, check and report masks that a person or another program drew; no network is used."""
     from rich.console import Console
 
-    from cmrseg.naming import result_names
     from cmrseg.patients import patient_of
     from cmrseg.pipeline.drawn_masks import measure_masks
     from cmrseg.pipeline.write import free_folder, write
     from cmrseg.report.tables import measurements_json
 
-    patient = patient_of(sex, age, height, weight)
-    free_folder(output, result_names([study])[0])
+    (task,) = tasks_with_patients([study], patient_of(sex, age, height, weight), patients)
+    free_folder(output, task.name)
     analysis = measure_masks(
         study,
         masks,
         scheme,
         scar_method=scar_method,
         remote_path=remote,
-        patient=patient,
+        patient=task.patient,
+        findings=task.findings,
         study_date=not no_study_date,
     )
     folder = write(analysis, output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ from cmrseg.patients import completed
 from cmrseg.pipeline.assess import assess
 from cmrseg.pipeline.record import Clock, named_study
 from cmrseg.quantify.scar import find_scar
-from cmrseg.study import Analysis, Image, Kind, Patient, Segmentation
+from cmrseg.study import Analysis, Finding, Image, Kind, Patient, Segmentation
 
 #: Voxel sizes and directions of masks and image may differ by what headers round.
 _SAME_SIZE = 0.01
@@ -62,6 +62,7 @@ def measure_masks(
     scar_method: str | None = None,
     remote_path: Path | str | None = None,
     patient: Patient | None = None,
+    findings: tuple[Finding, ...] = (),
     study_date: bool = True,
 ) -> Analysis:
     """Measure and check masks drawn on a study's cine or LGE stack.
@@ -77,6 +78,7 @@ def measure_masks(
             `quantify.scar.METHODS`; None to measure the scar that was drawn.
         remote_path: NIfTI file on the same grid; myocardium where it is not 0 is remote myocardium for the method.
         patient: what to take in the place of what the files say of the patient.
+        findings: what is known of the study before it is read.
         study_date: keep the date of the study in the report and in run.json.
 
     Raises:
@@ -93,7 +95,8 @@ def measure_masks(
     clock = Clock()
     with clock.step("read"):
         path = Path(study_path)
-        study = completed(named_study(read(path, drawing.kind), path, study_date=study_date), patient)
+        study = named_study(read(path, drawing.kind), path, study_date=study_date)
+        study = completed(replace(study, findings=(*study.findings, *findings)), patient)
         image = study.image(drawing.kind)
         if image is None:
             raise InputRefused(
