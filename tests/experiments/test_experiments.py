@@ -288,7 +288,7 @@ def test_nnunet_trains_on_the_split_of_the_other_rows_for_their_minutes(
         cases = [c for c in find_cases(data, DataConfig(layout=layout)) if c.case_id in split.validation]
         return NnUnetResult({c.case_id: load_case(c, DataConfig())[1].labels for c in cases}, 33.0, 4, 100, 2.5)
 
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(foreign, "is_installed", lambda name: True)
     monkeypatch.setattr(foreign, "train_and_predict", perfect)
     row = foreign.nnunet_row(scale_of("tiny"), {"dice_mean": 89.5}, True)
     ours, theirs = run_rows([UNET, row], patients, tmp_path, 0.02, silent)
@@ -304,7 +304,7 @@ def test_nnunet_trains_on_the_split_of_the_other_rows_for_their_minutes(
 
 
 def test_without_its_package_nnunet_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(foreign, "is_installed", lambda name: False)
     row = foreign.nnunet_row(scale_of("cpu"), {}, True)
     assert row.measure is None
     assert "nnunet" in row.note

@@ -172,9 +172,11 @@ def _other_scale(choice: Choice, data: NDArray[np.float32]) -> list[Finding]:
     """A finding when slices that are stored in another way are also much brighter or darker than the others."""
     formats = [(f.header.bits_allocated, f.header.signed, f.derived) for f in (found[0] for found in choice.grid.cells)]
     usual = max(dict.fromkeys(formats), key=formats.count)
+    other = [z for z, stored in enumerate(formats) if stored != usual]
+    if not other:
+        return []
     bright = np.percentile(data, 99, axis=(0, 2, 3))
     level = float(np.median([b for b, stored in zip(bright, formats, strict=True) if stored == usual]))
-    other = [z for z, stored in enumerate(formats) if stored != usual]
     off = [z for z in other if not level / SAME_SCALE <= float(bright[z]) <= level * SAME_SCALE]
     if not off:
         return []
