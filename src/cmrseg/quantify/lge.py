@@ -29,6 +29,8 @@ SCHEMES = (labels.LGE.name, labels.LGE_RV.name)
 RIM_MM, RIM_FRACTION = 1.2, 0.5
 #: With less of the myocardium remote, a threshold has nothing to compare the scar with.
 LEAST_REMOTE_FRACTION = 0.05
+#: Less is printed as 0.0 g and explains nothing.
+SHOWN_FROM_G = 0.05
 _NO_SCAR = "No scar is labelled."
 #: Keys that need no scar; those of no-reflow alone; those that count it with the scar.
 _OF_THE_WHOLE_WALL = ("lge_lv_mass_g", "lge_slices")
@@ -219,7 +221,7 @@ def _zones(masks: _Masks, image: Image | None) -> tuple[dict[str, Known], tuple[
     grams = [masks.grams(voxels) for voxels in (zones.core, zones.grey, zones.weighted)]
     known: dict[str, Known] = {key: (value, "") for key, value in zip(keys, grams, strict=True)}
     beside = zones.core + zones.grey - int(masks.infarct.sum())
-    if beside > 0:
+    if masks.grams(beside) >= SHOWN_FROM_G:
         note = (
             f"Core and grey zone together are {grams[0] + grams[1]:.1f} g, more than the scar: the grey zone also "
             f"counts {masks.grams(beside):.1f} g of myocardium beside the labelled scar that is 35 to 50 % of the way "

@@ -115,7 +115,7 @@ def lge_page(part: Part) -> LgePage:
         rules=rules_by_group(LGE_RULES),
         empty=not segmentation.labels.any(),
         method=_method(part, axis),
-        brief=f"Segmentation: {part.segmentation.method or 'not stated'}. {infarct_text(part)}",
+        brief=f"Segmentation: {part.segmentation.method or 'not stated'}.",
     )
 
 
