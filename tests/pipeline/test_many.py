@@ -205,7 +205,11 @@ def test_pace_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(pace) == "0 of 10 studies"
     pace.end(Outcome(path=Path(), name="", status="skipped"))
     assert str(pace) == "1 of 10 studies"
+    now[0] += 0.1
+    pace.end(Outcome(path=Path(), name="", status="refused"))
+    assert str(pace) == "2 of 10 studies", "a refusal takes no time, and says nothing of the rest"
+    now[0] -= 0.1
     for _ in range(3):
         now[0] += 20
         pace.end(Outcome(path=Path(), name="", status="done"))
-    assert str(pace) == "4 of 10 studies, 3.0 per minute, about 2 min left"
+    assert str(pace) == "5 of 10 studies, 3.0 per minute, about 2 min left"

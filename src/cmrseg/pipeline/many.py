@@ -183,9 +183,9 @@ class Pace:
         self._began = time.monotonic()
 
     def end(self, outcome: Outcome) -> None:
-        """Count one; those that were skipped say nothing about the time that the others take."""
+        """Count one; those that were skipped or refused say nothing about the time that the others take."""
         self.ended += 1
-        self._analysed += outcome.status != "skipped"
+        self._analysed += outcome.status == "done"
 
     def __str__(self) -> str:
         told = f"{self.ended} of {self.total} studies"
