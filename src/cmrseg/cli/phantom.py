@@ -82,7 +82,7 @@ def write_study(
 
     Returns:
         What truth.json holds: the keys of measurements.json as sums of discs, the same of the continuous shape under
-        ``continuous``, and the volume curves; with LGE the masses of scar, no-reflow and LV muscle on it.
+        ``continuous``, and the volume curves; with LGE the masses of scar, no-reflow and LV myocardium on it.
 
     Raises:
         UsageError: an unknown style, or extras for a style that cannot hold them.
