@@ -17,14 +17,13 @@ def measure_command(
     masks: Annotated[Path, typer.Argument(help="NIfTI file of the masks, on the grid of the study's image.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets the study's folder.")],
     scheme: Annotated[
-        str, typer.Option(help="Numbers of the masks: cine (ACDC: 1 RV, 2 myocardium, 3 LV), mnms, lge, lge_rv or myops.")
+        str,
+        typer.Option(help="Numbers of the masks: cine (ACDC: 1 RV, 2 myocardium, 3 LV), mnms, lge, lge_rv or myops."),
     ] = "cine",
     scar_method: Annotated[
         str | None, typer.Option(help="Find the scar anew in drawn LGE myocardium: fwhm, 2sd to 6sd, otsu, gmm, …")
     ] = None,
-    remote: Annotated[
-        Path | None, typer.Option(help="NIfTI file of remote myocardium, for --scar-method.")
-    ] = None,
+    remote: Annotated[Path | None, typer.Option(help="NIfTI file of remote myocardium, for --scar-method.")] = None,
     sex: Sex = None,
     age: Age = None,
     height: Height = None,
