@@ -179,7 +179,7 @@ def shape(stack: Stack) -> dict[str, float]:
         inner.extend(within[here] > 0)
     per_slice = [s for s in scar if s.any()]
     return {
-        "scar, % of muscle": 100.0 * np.count_nonzero(scar) / np.count_nonzero(muscle),
+        "scar, % of myocardium": 100.0 * np.count_nonzero(scar) / np.count_nonzero(muscle),
         "transmurality of sectors with scar, %": 100.0 * float(np.mean(shares)),
         "sectors with scar that reaches the inner third, %": 100.0 * float(np.mean(inner)),
         "depth of the middle of the scar": float(wall.depth[scar].mean()),

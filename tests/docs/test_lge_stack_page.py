@@ -25,7 +25,7 @@ def heart() -> Phantom:
 
 
 def found_g(lge: LgePhantom, method: str, twin: bool = False, less: float = 0.0) -> float:
-    """Scar mass that a method finds inside the true muscle."""
+    """Scar mass that a method finds inside the true myocardium."""
     made = lge.phase_sensitive if twin else lge.magnitude
     image = replace(made.image, data=made.image.data - np.float32(less))
     mass_g = measure_lge(find_scar(image, made.segmentation, method), image)["scar_mass_g"]
@@ -48,7 +48,7 @@ def test_what_the_offset_does(heart: Phantom) -> None:
 def test_what_a_short_inversion_time_does(heart: Phantom) -> None:
     lge = make_lge(heart, replace(INFARCT, remote_signal=-0.15))
     page = " ".join(PAGE.read_text("utf-8").split())
-    pattern = r"`ewa` on magnitude finds ([\d.]+) g .*?of the same ([\d.]+) g when muscle .*?and ([\d.]+) g on PSIR"
+    pattern = r"`ewa` on magnitude finds ([\d.]+) g .*?of the same ([\d.]+) g when myocardium .*?and ([\d.]+) g on PSIR"
     shown = re.search(pattern, page)
     assert shown is not None
     masses = (found_g(lge, "ewa"), lge.truth["scar_mass_g"], found_g(lge, "ewa", twin=True))

@@ -176,7 +176,7 @@ def dice_boxes(rows: Mapping[str, Trained], data: Path) -> Figure:
     shares = {"truth": [s.scar_percent_truth for s in _subject(rows).scores]}
     shares |= {name: [s.scar_percent for s in row.scores] for name, row in rows.items()}
     panels[2].boxplot(list(shares.values()), widths=0.6)
-    panels[2].set_title("scar, % of muscle", fontsize=9)
+    panels[2].set_title("scar, % of myocardium", fontsize=9)
     for panel, names in zip(panels, (rows, rows, shares), strict=True):
         panel.set_xticks(range(1, len(names) + 1), list(names), rotation=60, ha="right", fontsize=7)
     return figure
