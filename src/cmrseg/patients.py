@@ -35,7 +35,6 @@ _COLUMNS = {
     "weight_kg": "weight_kg",
 }
 _MEANT = re.compile(r"(sex|gender|age|height|size|weight|study|path)")
-_MAX_ROWS = 1_000_000
 
 
 def patient_of(

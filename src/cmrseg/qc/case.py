@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from cmrseg import labels
 from cmrseg.qc.thresholds import QcThresholds
 from cmrseg.quantify.long_axis import LongAxis, find_long_axis
 from cmrseg.study import Finding, Image, Measurements, Segmentation, Ventricle
@@ -16,7 +17,7 @@ from cmrseg.study import Finding, Image, Measurements, Segmentation, Ventricle
 Mask = NDArray[np.bool_]
 
 #: As readers say it.
-WORDS = {"lv_cavity": "LV cavity", "lv_myocardium": "LV myocardium", "rv_cavity": "RV cavity"}
+WORDS = {name: labels.WORDS[name] for name in ("lv_cavity", "lv_myocardium", "rv_cavity")}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ Known = tuple[float | None, str]
 #: Nothing is known of the patient.
 UNKNOWN_PATIENT = Patient()
 
-_STRUCTURE_WORDS = {"lv_cavity": "LV cavity", "rv_cavity": "RV cavity", "lv_myocardium": "LV myocardium"}
 #: Without a labelled cavity, the part of the slices whose myocardium must be a ring: filled contours are none.
 LEAST_RINGS = 0.5
 
@@ -160,7 +159,7 @@ def _at(curve_ml: NDArray[np.float64], frame: int | None, name: str, phase: str,
     if frame is None:
         return None, phases.note
     if curve_ml[frame] == 0.0:
-        return None, f"No {_STRUCTURE_WORDS[name]} is labelled at {phase}."
+        return None, f"No {labels.WORDS[name]} is labelled at {phase}."
     return float(curve_ml[frame]), phases.note
 
 
@@ -220,7 +219,7 @@ def _wall_at_end_diastole(segmentation: Segmentation, phases: HeartPhases) -> _W
     for name, mask in (("lv_myocardium", myocardium), ("lv_cavity", cavity)):
         if not mask.any():
             base_first = find_long_axis(myocardium | cavity, right, segmentation.geometry).base_first
-            note = f"No {_STRUCTURE_WORDS[name]} is labelled at end-diastole."
+            note = f"No {labels.WORDS[name]} is labelled at end-diastole."
             return _Wall(_wall_values(by_segment, None, None, note), by_segment, (), base_first)
     aha = aha_sectors(myocardium, cavity, right, segmentation.geometry)
     rays = _thickness_by_slice(myocardium, cavity, aha, segmentation.geometry.spacing_xyz_mm[:2])

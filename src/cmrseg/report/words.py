@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: Structures as a person writes them; those of a scheme of one's own keep their name without underscores.
-STRUCTURES = {
-    "lv_cavity": "LV cavity",
-    "lv_myocardium": "LV myocardium",
-    "rv_cavity": "RV cavity",
-    "no_reflow": "no-reflow",
-}
+from cmrseg import labels
+
 KINDS = {"cine": "short-axis cine", "lge": "late enhancement"}
 #: What quality control says of a stack or a ventricle.
 STATUS_WORDS = {"pass": "checks passed", "review": "review needed", "reject": "do not use"}
@@ -34,7 +29,7 @@ ABBREVIATIONS = {
 
 def structure(name: str) -> str:
     """A structure's name as a person writes it."""
-    return STRUCTURES.get(name, name.replace("_", " "))
+    return labels.WORDS.get(name, name.replace("_", " "))
 
 
 def plain_text(value: object) -> str:

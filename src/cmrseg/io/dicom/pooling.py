@@ -15,7 +15,7 @@ import numpy as np
 
 from cmrseg.io.dicom.examinations import same_examination
 from cmrseg.io.dicom.records import Damage, Frame, Vector
-from cmrseg.io.dicom.repeats import merged, without_earlier
+from cmrseg.io.dicom.repeats import PHASES, merged, without_earlier
 from cmrseg.io.dicom.stacks import MIN_SLICES, Stack, Unplaced, unplaced_reason
 from cmrseg.io.slices import SAME_PLACE_MM, step_multiples
 
@@ -120,9 +120,8 @@ def _same_cells(first: Stack, second: Stack) -> bool:
     """True when two groups hold images of the same places at the same phases."""
     if len(first.slices) != len(second.slices) or np.abs(first.places_mm - second.places_mm).max() > SAME_PLACE_MM:
         return False
-    keys = ("TriggerTime", "NominalCardiacTriggerDelayTime", "TemporalPosition", "PhilipsPhaseNumber")
     for one, other in zip(first.slices, second.slices, strict=True):
-        phases = [sorted(tuple(f.phase.get(key, 0.0) for key in keys) for f in found) for found in (one, other)]
+        phases = [sorted(tuple(f.phase.get(key, 0.0) for key in PHASES) for f in found) for found in (one, other)]
         if phases[0] != phases[1]:
             return False
     return True

@@ -21,7 +21,7 @@ PAUSE_S = 8.0
 #: Hearts that beat at rates farther apart are at rest and under stress: no breath hold that stands in for another.
 SAME_RATE = 1.25
 #: Elements that tell the phase of an image, to see whether two groups of images are of the same phases.
-_PHASES = ("TriggerTime", "NominalCardiacTriggerDelayTime", "TemporalPosition", "PhilipsPhaseNumber")
+PHASES = ("TriggerTime", "NominalCardiacTriggerDelayTime", "TemporalPosition", "PhilipsPhaseNumber")
 
 
 def without_earlier(group: Stack) -> list[Stack]:
@@ -69,7 +69,7 @@ def _seconds(frame: Frame) -> float:
 
 def _same_phases(first: Sequence[Frame], second: Sequence[Frame]) -> bool:
     """True unless the images of two groups share out the beat among them."""
-    for key in _PHASES:
+    for key in PHASES:
         if all(key in frame.phase for frame in (*first, *second)):
             a, b = (sorted(frame.phase[key] for frame in found) for found in (first, second))
             shared = min(a[-1], b[-1]) - max(a[0], b[0])
